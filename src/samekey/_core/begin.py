@@ -1,0 +1,187 @@
+"""The rules when an action is begun and the store already knows it.
+
+One pure function from (record, request, contract, clocks) to a decision. Its laws:
+
+1. Another origin, another pinned credential or other data is a conflict, whatever the state, except for `rejected`
+   (corrected data is what a refusal asks for).
+2. Nothing is sent for an action whose effect is known, or that a person has to see.
+3. A live holder is waited for. A dead one is taken over only by the same key inside its window; else look up or stop.
+4. The generation is raised only after a refusal that was complete before this begin started (R15).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from samekey._core import words
+from samekey._core.fingerprint import body_digest, changed_fields, fingerprint
+from samekey._core.freezing import unfreeze
+from samekey._core.model import Existing, Frozen, Moment, Record
+from samekey._core.plan import Plan
+from samekey._core.states import Status
+from samekey._core.window import Window, window_of
+from samekey.errors import SamekeyError
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Claim: the pending generation anew, or the next one."""
+
+    replaced: Record
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Answer with the stored result."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Raise; nothing is sent. `note` is the kind of event that tells of it, if any."""
+
+    error: SamekeyError
+    record: Record
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitFor:
+    """A live holder is on it."""
+
+    existing: Existing
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """Send again: same key, frozen bytes, not after `closes_at`."""
+
+    record: Record
+    frozen: Frozen
+    closes_at: datetime
+    credential_changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """It may have happened and may not be sent again: look up, else stop."""
+
+    record: Record
+    reason: str
+
+
+Decision = Reserve | Replay | Refuse | WaitFor | TakeOver | Check
+
+
+def decide(plan: Plan, existing: Existing, now: Moment, *, waited: int | None = None) -> Decision:
+    """Decides what to do about an action the store knows.
+
+    Args:
+        plan: the action as it is begun.
+        existing: its highest generation.
+        now: the clocks.
+        waited: the generation this begin has waited for, if any.
+    """
+    record = existing.record
+    if record.status is not Status.REJECTED:
+        conflict = _credential_conflict(plan, record) if plan.recovering else _conflict(plan, record)
+        if conflict:
+            return Refuse(words.key_reused(plan, record, conflict), record, "conflict")
+    match record.status:
+        case Status.SUCCEEDED:
+            return Replay(record)
+        case Status.REJECTED:
+            return _after_refusal(plan, record, waited)
+        case Status.PENDING:
+            return _anew(plan, record)
+        case Status.IN_FLIGHT if _alive(existing, now):
+            return WaitFor(existing)
+        case Status.IN_FLIGHT | Status.UNKNOWN:
+            return _after_unknown(plan, existing, now)
+        case Status.NEEDS_REVIEW:
+            return Refuse(words.needs_review(record, record.reason or ""), record, "blocked")
+        case Status.ABANDONED:
+            return Refuse(words.abandoned(record), record, "blocked")
+
+
+def window_now(plan: Plan, record: Record, now: Moment, high_water: datetime | None = None) -> Window:
+    """The record's window under this plan; closed for an API that takes no keys."""
+    if not plan.profile.keyed:
+        return Window("keyless", now.wall)
+    if not plan.profile.after_timeout:
+        return Window("server_error", now.wall)
+    return window_of(
+        record,
+        now,
+        window_seconds=plan.window_seconds,
+        attempt_seconds=plan.outgoing.attempt_seconds,
+        lease_seconds=plan.lease_seconds,
+        high_water=high_water,
+    )
+
+
+def _alive(existing: Existing, now: Moment) -> bool:
+    lease = existing.record.lease_expires_at
+    return existing.alive and lease is not None and now.wall <= lease
+
+
+def _conflict(plan: Plan, record: Record) -> tuple[str, ...]:
+    if record.origin != plan.outgoing.origin:
+        return ("origin",)
+    digest = plan.digest
+    if record.volatile != plan.contract.volatile:
+        digest = fingerprint(plan.secret, plan.outgoing, plan.content, record.volatile)
+    if record.request_fingerprint != digest.digest:
+        return changed_fields(record.field_digests, digest.fields)
+    return _credential_conflict(plan, record)
+
+
+def _credential_conflict(plan: Plan, record: Record) -> tuple[str, ...]:
+    pinned = plan.profile.pins_credential
+    return ("credential",) if pinned and _credential_changed(plan, record) else ()
+
+
+def _credential_changed(plan: Plan, record: Record) -> bool:
+    mine = plan.credential_digest
+    return record.credential_digest is not None and mine is not None and mine != record.credential_digest
+
+
+def _anew(plan: Plan, record: Record) -> Decision:
+    """Nothing was sent under this key: claim it again, but never from a recovery (R12)."""
+    if plan.recovering:
+        error = words.not_sent(record, summary="never sent", attempts=1, spent=0.0, retry_after=None)
+        return Refuse(error, record)
+    return Reserve(record, record.generation)
+
+
+def _after_refusal(plan: Plan, record: Record, waited: int | None) -> Decision:
+    stored = Refuse(words.rejected(record, status=record.response_status, stored=True, in_front=False), record, "replay")
+    fresh = record.completed_at is not None and record.completed_at > plan.started.wall
+    if waited == record.generation or fresh or plan.recovering:
+        return stored
+    rule = plan.contract.on_rejected
+    if rule == "raise" or (rule == "if_changed" and not _conflict(plan, record)):
+        return stored
+    return Reserve(record, record.generation + 1)
+
+
+def _after_unknown(plan: Plan, existing: Existing, now: Moment) -> Decision:
+    record = existing.record
+    if record.claim_nonce in plan.unsent and record.open_attempts == 1:
+        return _anew(plan, record)
+    window = window_now(plan, record, now, existing.high_water)
+    if not window.open:
+        return Check(record, window.reason)
+    if record.frozen_request is None:
+        return Check(record, "not_frozen")
+    frozen = unfreeze(record.frozen_request)
+    if frozen.body is None and (plan.recovering or frozen.body_digest != _body_digest(plan)):
+        if plan.recovering:
+            return Refuse(words.needs_review(record, "not_frozen"), record)
+        return Refuse(words.key_reused(plan, record, ("body",)), record, "conflict")
+    return TakeOver(record, frozen, window.closes_at, _credential_changed(plan, record))
+
+
+def _body_digest(plan: Plan) -> str:
+    return body_digest(plan.secret, plan.outgoing.body)

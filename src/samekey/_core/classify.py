@@ -1,0 +1,206 @@
+"""What one attempt means: success, refusal, not sent, or unknown unless proven otherwise.
+
+The laws, in the order in which they are asked:
+
+1. Without a complete reply only the trace can prove that nothing was sent; all else is unknown.
+2. What the profile recognises by code counts before what a status usually means.
+3. A reply from in front of the idempotency layer (401, 429, …) says nothing about an earlier attempt.
+4. A refusal settles only if no other attempt is open, or if it is the answer stored under the key (R4).
+5. A 5xx is never a refusal, and a resend after it needs the profile's word (R9).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Final
+
+from samekey._core.model import Failure, Reply
+from samekey._core.plan import Contract, Detector, Profile
+from samekey._core.policy import wait_hint
+from samekey._core.reading import MISSING, has_code, is_html, is_json, parse_json
+from samekey._core.window import skewed
+
+
+class Kind(Enum):
+    """The meanings an attempt can have."""
+
+    SUCCESS = "success"
+    REFUSED = "refused"
+    IN_FRONT = "in_front"
+    NOT_SENT = "not_sent"
+    IN_PROGRESS = "in_progress"
+    MISMATCH = "mismatch"
+    UNKNOWN = "unknown"
+
+
+IN_FRONT_STATUSES: Final = frozenset({401, 407, 421, 425, 428, 429, 431})
+"""Answered by what stands in front of an API (auth, limiter, TLS edge): the key was not consumed."""
+SOMETIMES_IN_FRONT: Final = frozenset({403, 404, 405, 413, 415})
+"""The API's own answer only if it has the API's content type."""
+MAYBE_RUNNING: Final = frozenset({409, 423, 425, 429})
+"""To a later send of a key: perhaps the earlier one is still being executed."""
+CONTRADICTIONS: Final = frozenset({400, 422})
+"""To a resend of identical bytes, from an API whose codes nobody knows: perhaps "this key came with other data"."""
+NO_BODY: Final = frozenset({204, 205})
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What one attempt means.
+
+    Attributes:
+        kind: the meaning.
+        summary: a few words for people: `HTTP 500`, `no answer within 30 s`.
+        resend: whether another attempt in this run is allowed by the API's rules, and of use.
+        review: why automation must stop at once; "" if it need not.
+        hint: seconds the API asked to wait.
+        running: whether the reply itself says that the action is being executed.
+        skewed: whether the reply's clock and ours differ too much to count a window (R10).
+    """
+
+    kind: Kind
+    summary: str
+    resend: bool = False
+    review: str = ""
+    hint: float | None = None
+    running: bool = False
+    skewed: bool = False
+
+
+def judge(
+    profile: Profile, contract: Contract, answer: Reply | Failure, *, alone: bool, json_sent: bool, now: datetime
+) -> Judgement:
+    """Judges one attempt.
+
+    Args:
+        profile: the API's rules.
+        contract: the operation's rules.
+        answer: what the attempt brought.
+        alone: whether every other attempt of this key is proven never to have reached the API.
+        json_sent: whether the request's body was JSON.
+        now: the wall clock.
+    """
+    if isinstance(answer, Failure):
+        return _judge_failure(profile, answer)
+    base = _judge_reply(profile, contract, answer, alone=alone, json_sent=json_sent)
+    if base.kind in {Kind.SUCCESS, Kind.REFUSED} and not _told_to_retry(profile, answer, base):
+        return base
+    directive = _directive(profile, answer)
+    kind = Kind.IN_FRONT if base.kind is Kind.REFUSED else base.kind
+    return Judgement(
+        kind,
+        base.summary,
+        resend=directive is not False and (base.resend or kind is not base.kind),
+        review=base.review,
+        hint=wait_hint(answer, now),
+        running=base.running,
+        skewed=kind in {Kind.UNKNOWN, Kind.IN_PROGRESS} and skewed(answer.header("date"), now),
+    )
+
+
+def _judge_failure(profile: Profile, failure: Failure) -> Judgement:
+    going_on = not failure.interrupted
+    if not failure.sent:
+        return Judgement(Kind.NOT_SENT, failure.summary, resend=going_on)
+    return Judgement(Kind.UNKNOWN, failure.summary, resend=going_on and profile.after_timeout)
+
+
+def _judge_reply(profile: Profile, contract: Contract, reply: Reply, *, alone: bool, json_sent: bool) -> Judgement:
+    summary = f"HTTP {reply.status}"
+    if _detected(profile.mismatch, reply):
+        return _mismatch(summary, alone=alone)
+    if _detected(profile.in_progress, reply):
+        return Judgement(Kind.IN_PROGRESS, summary, resend=True, running=True)
+    if 200 <= reply.status < 300:
+        return _success(profile, reply, summary, json_sent=json_sent)
+    if 300 <= reply.status < 400:
+        return _redirect(profile, reply, summary, alone=alone)
+    if 400 <= reply.status < 500:
+        return _client_error(profile, reply, summary, alone=alone)
+    if 500 <= reply.status < 600:
+        return _server_error(profile, contract, reply, summary)
+    return Judgement(Kind.UNKNOWN, summary)
+
+
+def _mismatch(summary: str, *, alone: bool) -> Judgement:
+    if alone:
+        return Judgement(Kind.MISMATCH, summary, review="key_reused_by_server")
+    return Judgement(Kind.UNKNOWN, summary, review="server_conflict")
+
+
+def _success(profile: Profile, reply: Reply, summary: str, *, json_sent: bool) -> Judgement:
+    content_type = reply.header("content-type")
+    success = Judgement(Kind.SUCCESS, summary)
+    if reply.status == 202 and not profile.accepted:
+        return Judgement(Kind.IN_PROGRESS, summary, resend=True, running=True)
+    if not reply.body:
+        whole = reply.status in NO_BODY or reply.framed
+        return success if whole else Judgement(Kind.UNKNOWN, f"{summary} without a body", resend=profile.after_timeout)
+    if is_html(content_type) and json_sent:
+        return Judgement(Kind.UNKNOWN, f"{summary} with a web page", resend=profile.after_timeout)
+    if is_json(content_type) and parse_json(reply.body) is MISSING:
+        return Judgement(Kind.UNKNOWN, f"{summary} with JSON that does not parse", resend=profile.after_timeout)
+    return success
+
+
+def _redirect(profile: Profile, reply: Reply, summary: str, *, alone: bool) -> Judgement:
+    if reply.status == 303 and profile.see_other:
+        return Judgement(Kind.SUCCESS, summary)
+    if reply.status in {307, 308} and alone:
+        return Judgement(Kind.IN_FRONT, summary)
+    return Judgement(Kind.UNKNOWN, summary)
+
+
+def _client_error(profile: Profile, reply: Reply, summary: str, *, alone: bool) -> Judgement:
+    status = reply.status
+    if status == 408:
+        return Judgement(Kind.UNKNOWN, summary, resend=profile.after_timeout)
+    if status in IN_FRONT_STATUSES:
+        if alone:
+            return Judgement(Kind.IN_FRONT, summary, resend=status == 429)
+        return Judgement(Kind.UNKNOWN, summary, resend=status in MAYBE_RUNNING)
+    if alone:
+        in_front = status in SOMETIMES_IN_FRONT and profile.answers_json and not is_json(reply.header("content-type"))
+        return Judgement(Kind.IN_FRONT if in_front else Kind.REFUSED, summary)
+    if status in profile.stored_refusals or replayed(profile, reply):
+        return Judgement(Kind.REFUSED, summary)
+    if status in MAYBE_RUNNING:
+        return Judgement(Kind.UNKNOWN, summary, resend=True)
+    contradicts = status in CONTRADICTIONS and not profile.mismatch
+    return Judgement(Kind.UNKNOWN, summary, review="server_conflict" if contradicts else "refused_after_unknown")
+
+
+def _server_error(profile: Profile, contract: Contract, reply: Reply, summary: str) -> Judgement:
+    if contract.on_server_error == "profile":
+        allowed = profile.after_5xx == "resend"
+    else:
+        allowed = contract.on_server_error == "resend"
+    if not allowed or replayed(profile, reply):
+        return Judgement(Kind.UNKNOWN, summary, review="server_error" if profile.keyed else "")
+    return Judgement(Kind.UNKNOWN, summary, resend=True)
+
+
+def replayed(profile: Profile, reply: Reply) -> bool:
+    """Whether the reply says of itself that it is a stored one. Its silence proves nothing."""
+    if profile.replay_marker is None:
+        return False
+    name, value = profile.replay_marker
+    return (reply.header(name.lower()) or "").strip().lower() == value.lower()
+
+
+def _directive(profile: Profile, reply: Reply) -> bool | None:
+    if profile.hint_header is None:
+        return None
+    return {"true": True, "false": False}.get((reply.header(profile.hint_header.lower()) or "").strip().lower())
+
+
+def _told_to_retry(profile: Profile, reply: Reply, base: Judgement) -> bool:
+    return base.kind is Kind.REFUSED and _directive(profile, reply) is True
+
+
+def _detected(detectors: tuple[Detector, ...], reply: Reply) -> bool:
+    return any(
+        (detector.status is None or detector.status == reply.status)
+        and (detector.code_at is None or has_code(reply, detector.code_at, detector.code))
+        for detector in detectors
+    )

@@ -1,0 +1,205 @@
+"""What makes two requests "the same data".
+
+The fingerprint is a keyed digest of method, URL and body. The body is taken by what it means: JSON parsed and dumped
+with sorted keys, a form as its fields, a multipart body as its parts (the boundary does not count), anything else as
+its bytes. Volatile fields are left out. Beside it goes one short keyed digest per field, so that a difference can be
+named although the data itself was not kept.
+"""
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from samekey._core.model import Outgoing
+
+SCHEME: Final = "1"
+"""Version of the scheme, the fingerprint's prefix: a later samekey compares an old record by its own scheme."""
+
+MAX_FIELDS: Final = 64
+"""Fields that get a digest of their own; the rest is covered by the fingerprint alone."""
+
+_dump = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), sort_keys=True).encode
+_BOUNDARY = re.compile(r"""boundary\s*=\s*(?:"([^"]+)"|([^\s;]+))""", re.IGNORECASE)
+_PART_NAME = re.compile(rb"""[;\s]name="([^"]*)\"""", re.IGNORECASE)
+_ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
+_UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
+
+
+class _RepeatedNameError(ValueError):
+    """A JSON object has one name twice, so its parsed form would hide a field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A body by its meaning.
+
+    Attributes:
+        kind: "json", "form", "multipart", "raw" or "given".
+        value: the parsed JSON, a list of (name, value), or bytes.
+    """
+
+    kind: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """The digest of a request and of its fields.
+
+    Attributes:
+        digest: scheme, colon, 32 hex digits.
+        fields: "method", "url" and JSON pointers → 8-byte digests in hex.
+        times: pointers whose value looks like a time or a random id, for the hint to declare them volatile.
+    """
+
+    digest: str
+    fields: Mapping[str, str]
+    times: tuple[str, ...] = ()
+
+
+def read_content(request: Outgoing) -> Content:
+    """Reads a body by its content type; what does not parse counts by its bytes."""
+    if request.fingerprint is not None:
+        return Content("given", request.fingerprint)
+    body = request.body or b""
+    media = request.content_type.partition(";")[0].strip().lower()
+    if media == "application/json" or media.endswith("+json"):
+        return _json(body)
+    if media == "application/x-www-form-urlencoded":
+        return _form(body)
+    if media.startswith("multipart/"):
+        return _multipart(body, request.content_type)
+    return Content("raw", body)
+
+
+def fingerprint(secret: bytes, request: Outgoing, content: Content, volatile: Iterable[str] = ()) -> Fingerprint:
+    """Digests a request without its volatile fields."""
+    value = content.value
+    pointers = tuple(volatile)
+    if content.kind == "json":
+        value = _without(value, pointers) if pointers else value
+        text = _dump(value).encode()
+        leaves: Iterator[tuple[str, str]] = _leaves("", value)
+    elif content.kind in {"form", "multipart"}:
+        value = [pair for pair in value if pointer_of(pair[0]) not in pointers]
+        text = _dump(value).encode()
+        leaves = ((pointer_of(name), text) for name, text in value)
+    else:
+        text = value if isinstance(value, bytes) else str(value).encode()
+        leaves = iter(())
+    head = f"{request.method}\n{request.url}\n{content.kind}\n".encode()
+    digest = hmac.digest(secret, b"fingerprint\0" + head + text, "sha256")[:16].hex()
+    return _with_fields(secret, request, f"{SCHEME}:{digest}", leaves)
+
+
+def changed_fields(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """The fields that differ between two requests, or ("body",) if the difference lies beyond the digests."""
+    names = [name for name in (*before, *(name for name in now if name not in before)) if before.get(name) != now.get(name)]
+    return tuple(names) or ("body",)
+
+
+def body_digest(secret: bytes, body: bytes | None) -> str:
+    """Keyed digest of exact bytes; "" for a stream."""
+    return "" if body is None else hmac.digest(secret, b"body\0" + body, "sha256")[:16].hex()
+
+
+def pointer_of(*names: object) -> str:
+    """A JSON pointer (RFC 6901) to nested names."""
+    return "".join("/" + str(name).replace("~", "~0").replace("/", "~1") for name in names)
+
+
+def _with_fields(secret: bytes, request: Outgoing, digest: str, leaves: Iterator[tuple[str, str]]) -> Fingerprint:
+    key = hashlib.blake2b(secret, digest_size=32, person=b"samekey-fields").digest()
+    blake = hashlib.blake2b(key=key, digest_size=8)
+    fields = {"method": _short(blake, request.method), "url": _short(blake, request.url)}
+    times = []
+    for pointer, text in leaves:
+        if len(fields) == MAX_FIELDS + 2:
+            break
+        old = fields.get(pointer)
+        fields[pointer] = _short(blake, text if old is None else f"{old}\n{text}")
+        if len(text) > 15 and (_ISO_TIME.search(text) or _UUID.search(text)):
+            times.append(pointer)
+    return Fingerprint(digest, fields, tuple(times))
+
+
+def _short(blake: "hashlib.blake2b", text: str) -> str:
+    copy = blake.copy()
+    copy.update(text.encode("utf-8", "surrogatepass"))
+    return copy.hexdigest()
+
+
+def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for name in sorted(value):
+            yield from _leaves(prefix + pointer_of(name), value[name])
+    elif isinstance(value, list) and value:
+        for index, item in enumerate(value):
+            yield from _leaves(f"{prefix}/{index}", item)
+    else:
+        yield prefix, f"s{value}" if isinstance(value, str) else _dump(value)
+
+
+def _without(value: Any, pointers: tuple[str, ...]) -> Any:
+    for pointer in pointers:
+        parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+        value = _drop(value, parts)
+    return value
+
+
+def _drop(value: Any, parts: list[str]) -> Any:
+    head, rest = parts[0], parts[1:]
+    if isinstance(value, dict) and head in value:
+        if not rest:
+            return {name: item for name, item in value.items() if name != head}
+        return {name: _drop(item, rest) if name == head else item for name, item in value.items()}
+    if isinstance(value, list) and head.isascii() and head.isdecimal() and int(head) < len(value):
+        index = int(head)
+        return [*value[:index], *([_drop(value[index], rest)] if rest else [None]), *value[index + 1 :]]
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise _RepeatedNameError
+    return result
+
+
+def _json(body: bytes) -> Content:
+    try:
+        value = json.loads(body, object_pairs_hook=_unique)
+        _dump(value)
+    except (ValueError, RecursionError):
+        return Content("raw", body)
+    return Content("json", value)
+
+
+def _form(body: bytes) -> Content:
+    try:
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=bool(body), errors="strict")
+    except ValueError:
+        return Content("raw", body)
+    return Content("form", sorted(pairs, key=lambda pair: pair[0]))
+
+
+def _multipart(body: bytes, content_type: str) -> Content:
+    found = _BOUNDARY.search(content_type)
+    if not found:
+        return Content("raw", body)
+    mark = b"--" + (found[1] or found[2]).encode("latin-1", "replace")
+    pieces = (b"\r\n" + body).split(b"\r\n" + mark)
+    if len(pieces) < 2 or not pieces[-1].startswith(b"--"):
+        return Content("raw", body)
+    return Content("multipart", [_part(piece) for piece in pieces[1:-1]])
+
+
+def _part(piece: bytes) -> tuple[str, str]:
+    head, _, _ = piece.partition(b"\r\n\r\n")
+    name = _PART_NAME.search(head)
+    return (name[1].decode("utf-8", "replace") if name else ""), hashlib.sha256(piece).hexdigest()

@@ -1,0 +1,458 @@
+"""Frozen values that the core, the stores and the drivers hand to each other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from samekey._core.states import UNSETTLED, Move, Status
+from samekey.errors import StoreError
+
+Headers = tuple[tuple[str, str], ...]
+"""Header fields in order, names in lower case."""
+
+LATEST: Final = datetime.max.replace(tzinfo=UTC)
+"""Stands for "never" where a time would leave the calendar."""
+
+
+def later(moment: datetime, seconds: float) -> datetime:
+    """`moment` plus `seconds`, held inside the calendar (a clock may say 9999)."""
+    try:
+        return moment + timedelta(seconds=seconds)
+    except OverflowError:
+        return LATEST if seconds > 0 else datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One reading of the clocks, made by a driver, and the luck of that moment.
+
+    Attributes:
+        wall: the wall clock, UTC.
+        boot_id: names this boot of this machine; None where the system does not tell.
+        boot_time: seconds since boot, sleep included; it never jumps.
+        jitter: a uniform number in [0, 1).
+    """
+
+    wall: datetime
+    boot_id: str | None
+    boot_time: float
+    jitter: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What the store knows about one action (one generation of it).
+
+    The field names are a contract: they are the column names of every store. Times are UTC.
+
+    Attributes:
+        idempotency_key: the key every attempt of this generation carries.
+        identity: digest of actor, operation and scope; shared by all generations.
+        actor_id: the account or person on whose behalf the action is done.
+        operation_name: the operation's name.
+        scope: the caller's fields that make this action this one, in canonical text.
+        generation: 1, 2, …: raised when a definitely failed action is tried anew.
+        request_fingerprint: digest of what defines the request, with the scheme's version.
+        status: what is known.
+        response_reference: the object's id in the response.
+        created_at: when this generation was first claimed.
+        expires_at: when the record may be purged; None while unsettled.
+        last_seen_at: when the action was last begun, sent or settled.
+        correlation_id: the caller's own id for logs.
+        error_summary: the last failure in a few words, without secrets.
+        method: HTTP method.
+        url: the URL for people: no userinfo, query values replaced by digests.
+        origin: scheme, host and port of the first send.
+        field_digests: JSON pointer → keyed digest, so that a changed field can be named.
+        frozen_request: what later attempts send again; erased at settlement.
+        provider: name of the profile.
+        window_seconds: how long the API remembers the key, from `first_sent_at`; None if nobody said.
+        first_sent_at: when the first attempt of this generation was permitted.
+        attempts: sends permitted so far.
+        holder: the process that works on it now.
+        lease_expires_at: no byte of the last permitted attempt is written after this.
+        fence: raised with each change of holder.
+        open_attempts: attempts whose fate is not proven.
+        boot_id: the boot in which `boot_time` was read.
+        boot_time: seconds since boot at `first_sent_at`.
+        credential_digest: keyed digest of the credential of the first send.
+        response_status: the stored answer's HTTP status.
+        response_headers: the stored answer's allow-listed headers.
+        response_body: the stored answer's decoded body; None if it was not kept.
+        completed_at: when it was settled.
+        trace_context: W3C trace context of the first attempt.
+        reason: why automation stopped, one word of the reasons table.
+        volatile: the JSON pointers that were left out of the fingerprint.
+        claim_nonce: names the claim that made or last revived this record.
+        max_delay_seconds: the longest time between a request's first byte and its execution.
+        guarded: whether the payload takes part in the search for duplicates.
+    """
+
+    idempotency_key: str
+    identity: str
+    actor_id: str
+    operation_name: str
+    scope: Mapping[str, str]
+    generation: int
+    request_fingerprint: str
+    status: Status
+    created_at: datetime
+    last_seen_at: datetime
+    method: str
+    url: str = field(repr=False)
+    origin: str
+    provider: str
+    attempts: int
+    fence: int
+    open_attempts: int
+    response_reference: str | None = None
+    expires_at: datetime | None = None
+    correlation_id: str | None = None
+    error_summary: str | None = None
+    field_digests: Mapping[str, str] = field(default_factory=dict, repr=False)
+    frozen_request: bytes | None = field(default=None, repr=False)
+    window_seconds: float | None = None
+    first_sent_at: datetime | None = None
+    holder: str | None = None
+    lease_expires_at: datetime | None = None
+    boot_id: str | None = None
+    boot_time: float | None = None
+    credential_digest: str | None = field(default=None, repr=False)
+    response_status: int | None = field(default=None, repr=False)
+    response_headers: Headers = field(default=(), repr=False)
+    response_body: bytes | None = field(default=None, repr=False)
+    completed_at: datetime | None = None
+    trace_context: str | None = None
+    reason: str | None = None
+    volatile: tuple[str, ...] = ()
+    claim_nonce: str = ""
+    max_delay_seconds: float = 120.0
+    guarded: bool = False
+
+    def __repr__(self) -> str:
+        """One line without body, URL or whole key."""
+        reference = f" reference={self.response_reference!r}" if self.response_reference is not None else ""
+        return (
+            f"<Record {self.label} generation={self.generation} {self.status.value} "
+            f"{self.last_seen_at:%Y-%m-%d %H:%MZ}{reference} key={self.idempotency_key[:8]}…>"
+        )
+
+    @property
+    def label(self) -> str:
+        """The action as people write it: `create_order(customer=42, cart='c-9')`."""
+        return label(self.operation_name, self.scope)
+
+    @property
+    def settled(self) -> bool:
+        """Whether its outcome is final: succeeded, rejected or abandoned."""
+        return self.status not in UNSETTLED
+
+
+def label(operation_name: str, scope: Mapping[str, str]) -> str:
+    """The action as people write it; whole numbers go without quotes."""
+    fields = ", ".join(f"{name}={text if _is_number(text) else repr(text)}" for name, text in scope.items())
+    return f"{operation_name}({fields})"
+
+
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").isdecimal() and text.isascii()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of an action's timeline that is not the happy path.
+
+    Attributes:
+        at: when, UTC.
+        kind: `retry`, `replay`, `conflict`, `recovery`, `blocked`, `look_up`, `review`, `new_generation`,
+            `effect_after_close`, `budget_stop`, `credential_changed`, `unrecorded`.
+        detail: a few words for people, without secrets.
+    """
+
+    at: datetime
+    kind: str
+    detail: str = ""
+
+
+# --- what a store is asked, and what it answers -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """What a compare-and-set insists on: the row as it was seen."""
+
+    generation: int
+    fence: int
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A claim to write: permission for the first attempt of a generation.
+
+    Attributes:
+        record: the row to write, `in_flight`, with holder, lease and nonce.
+        replaces: None to insert only where no generation of the identity exists. Else the highest generation as it
+            was seen: the row is revived in place if `record.generation` equals it, or followed by a new row.
+        duplicates_since: search guarded records of the same operation and fingerprint under another identity that
+            were created at or after this time; None to skip. Refuse on a match if `refuse_duplicates`.
+        refuse_duplicates: whether a match refuses the claim instead of riding along in the answer.
+        event: written with it.
+    """
+
+    record: Record
+    replaces: Expect | None = None
+    duplicates_since: datetime | None = None
+    refuse_duplicates: bool = False
+    event: Event | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """Permission for a further attempt, written before it is made (R5).
+
+    Attributes:
+        identity: which action.
+        expect: generation, fence and status as last seen.
+        holder: who expects to hold it now; None where the old holder is dead or gone.
+        new_holder: who holds it afterwards.
+        new_fence: `expect.fence` to go on under one's own unexpired lease; `expect.fence + 1` to take over.
+        lease_expires_at: nothing of the new attempt is written after this.
+        open_attempts: attempts with an unproven fate, the new one included.
+        at: now.
+        nonce: becomes the row's `claim_nonce`, so that two tasks of one process cannot be taken for each other.
+        event: written with it.
+    """
+
+    identity: str
+    expect: Expect
+    holder: str | None
+    new_holder: str
+    new_fence: int
+    lease_expires_at: datetime
+    open_attempts: int
+    at: datetime
+    nonce: str
+    event: Event | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What became of an action, to be written over the row as it was seen.
+
+    Attributes:
+        identity: which action.
+        expect: generation, fence and status as last seen.
+        holder: who expects to hold it; None where nobody does any more.
+        nonce: the row's `claim_nonce` as seen.
+        move: SUCCESS, REFUSAL, NOT_SENT, NO_ANSWER or STOP.
+        at: now.
+        durable: whether the commit must survive a power loss before it returns (R7, R7b).
+        open_attempts: attempts that stay unproven.
+        clear_first_sent: whether the window starts anew at the next claim (R6).
+        result: the response to keep; None to leave what is there.
+        expires_at: when the record may be purged.
+        error_summary: the last failure in a few words.
+        reason: why automation stopped.
+        window_seconds: a new, shorter window; None leaves it.
+        event: written with it.
+    """
+
+    identity: str
+    expect: Expect
+    holder: str | None
+    nonce: str
+    move: Move
+    at: datetime
+    durable: bool
+    open_attempts: int = 0
+    clear_first_sent: bool = False
+    result: "Result | None" = None
+    expires_at: datetime | None = None
+    error_summary: str | None = None
+    reason: str | None = None
+    window_seconds: float | None = None
+    event: Event | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The part of an answer that is kept."""
+
+    status: int | None
+    headers: Headers = ()
+    body: bytes | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The claim is durable: the attempt may be made.
+
+    Attributes:
+        record: the row as written.
+        duplicate: another action that carries the same payload, if one was searched for and found.
+    """
+
+    record: Record
+    duplicate: Record | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """The identity has a record that the request did not match; nothing was changed.
+
+    Attributes:
+        record: the highest generation.
+        alive: whether its holder still works on it (R5b).
+        own: whether that holder is a running task of this very process.
+        high_water: the latest time at which this store saw anything, so that a clock set back is noticed.
+    """
+
+    record: Record
+    alive: bool = False
+    own: bool = False
+    high_water: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateFound:
+    """The claim was refused because another action carries the same payload; nothing was changed."""
+
+    other: Record
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeNamesDiffer:
+    """The operation is known with other scope names; nothing was changed."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """The further attempt is recorded and may be made."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The settlement is written.
+
+    Attributes:
+        record: the row as written.
+        contradiction: a success met `rejected` or a later generation: the row went to `needs_review` instead (R11).
+    """
+
+    record: Record
+    contradiction: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFailed:
+    """The store could not do it.
+
+    Attributes:
+        error: what it raised.
+        uncertain: whether the write may have reached the disk all the same.
+    """
+
+    error: StoreError
+    uncertain: bool = False
+
+
+# --- what goes out ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """The facts of a request that is about to be made, as its first send would have it.
+
+    Attributes:
+        method: HTTP method, upper case.
+        url: the whole URL with its query, without userinfo and without the client's own default parameters.
+        shown_url: the URL for people: no userinfo, no fragment, query values replaced by digests.
+        origin: `scheme://host:port`, the port always present.
+        headers: the allow-listed header fields that are frozen with the body; never a credential.
+        header_names: the names (lower case) of all header fields that the caller or the client has set.
+        body: the exact bytes; None for a stream, which can be sent only once.
+        content_type: the Content-Type header, or "".
+        fingerprint: what the caller says identifies the body, where it is a stream.
+        credentials: what authenticates the request, to be digested and forgotten.
+        attempt_seconds: the longest time one attempt may take: the sum of its time-outs.
+    """
+
+    method: str
+    url: str = field(repr=False)
+    shown_url: str
+    origin: str
+    headers: Headers = field(default=(), repr=False)
+    header_names: frozenset[str] = frozenset()
+    body: bytes | None = field(default=b"", repr=False)
+    content_type: str = ""
+    fingerprint: str | None = None
+    credentials: Headers = field(default=(), repr=False)
+    attempt_seconds: float = 95.0
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A frozen request, read back.
+
+    Attributes:
+        method: HTTP method.
+        url: the URL as first sent.
+        headers: the frozen header fields; a resend has exactly these of the allow-listed ones.
+        body: the exact bytes; None where `freeze="nothing"` kept only their digest.
+        body_digest: keyed digest of the exact bytes, "" for a stream.
+    """
+
+    method: str
+    url: str = field(repr=False)
+    headers: Headers = field(repr=False)
+    body: bytes | None = field(repr=False)
+    body_digest: str = ""
+
+
+# --- what an attempt brought ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete HTTP response, as facts.
+
+    Attributes:
+        status: the HTTP status.
+        headers: all header fields, names in lower case.
+        body: the decoded body.
+        framed: whether the body's end was marked (Content-Length, chunked, HTTP/2) and not just a closed connection.
+    """
+
+    status: int
+    headers: Headers
+    body: bytes
+    framed: bool = True
+
+    def header(self, name: str) -> str | None:
+        """The first value of `name` (lower case), or None."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An attempt without a complete response.
+
+    Attributes:
+        sent: False only if it is proven that no byte of the request was written.
+        summary: a few words for people, without secrets: `DNS lookup failed`, `no answer within 30 s`.
+        interrupted: whether the caller stopped it (Ctrl-C, SystemExit, cancellation): no further attempt then.
+    """
+
+    sent: bool
+    summary: str
+    interrupted: bool = False

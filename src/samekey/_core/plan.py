@@ -1,0 +1,213 @@
+"""What is fixed when an action begins: who, what, to whom, under which rules."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final, Literal
+
+from samekey._core.fingerprint import Content, Fingerprint, body_digest
+from samekey._core.freezing import freeze
+from samekey._core.keys import Identity, derive_key, keyed_digest
+from samekey._core.model import Claim, Event, Expect, Moment, Outgoing, Record, later
+from samekey._core.policy import Backoff
+from samekey._core.states import Status
+
+DEFAULT_MAX_DELAY_SECONDS: Final = 120.0
+"""D: the longest time between a request's first byte and its execution, where nobody says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """Recognises one meaning of a reply.
+
+    Attributes:
+        status: the HTTP status it needs; None for any.
+        code_at: dotted path into a JSON body (`*` stands for any item); None where the status is enough.
+        code: the value found there.
+    """
+
+    status: int | None
+    code_at: str | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What one API does with keys, as the rules need it.
+
+    Attributes:
+        name: the profile's name.
+        keyed: whether the API takes a key at all.
+        key_header: the header that carries the key.
+        quoted: whether the key goes out as a structured-field string, in double quotes.
+        methods: methods on which the API honours a key.
+        window_seconds: how long it remembers one, from the first send; None if nobody said.
+        max_delay_seconds: D.
+        after_5xx: "resend" where a 5xx is stored, or its key released only when everything was rolled back.
+        after_timeout: whether a time-out may be resent; False for APIs known to release keys after effects.
+        in_progress: replies that say "still running".
+        mismatch: replies that say "this key came with other data".
+        stored_refusals: statuses of refusals that are remembered under the key.
+        replay_marker: header name and value of a replayed answer.
+        hint_header: header that says whether a retry is of use ("true" or "false").
+        pins_credential: whether a key belongs to the API key it was sent with.
+        answers_json: whether the API's own answers are JSON, so that others come from in front of it.
+        see_other: whether 303 is a success.
+        accepted: whether 202 is a success.
+    """
+
+    name: str
+    keyed: bool = True
+    key_header: str = "Idempotency-Key"
+    quoted: bool = False
+    methods: frozenset[str] = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+    window_seconds: float | None = None
+    max_delay_seconds: float = DEFAULT_MAX_DELAY_SECONDS
+    after_5xx: Literal["resend", "review"] | None = None
+    after_timeout: bool = True
+    in_progress: tuple[Detector, ...] = ()
+    mismatch: tuple[Detector, ...] = ()
+    stored_refusals: frozenset[int] = frozenset()
+    replay_marker: tuple[str, str] | None = None
+    hint_header: str | None = None
+    pins_credential: bool = False
+    answers_json: bool = True
+    see_other: bool = False
+    accepted: bool = True
+
+    def carry(self, key: str) -> tuple[str, str] | None:
+        """The header that carries `key`, or None where the API takes none."""
+        if not self.keyed:
+            return None
+        return self.key_header, f'"{key}"' if self.quoted else key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """What one operation asks for, as the rules need it. Meanings as on `samekey.Operation`."""
+
+    reference: str | None = None
+    volatile: tuple[str, ...] = ()
+    duplicates: Literal["allow", "warn", "reject"] = "allow"
+    duplicate_window: timedelta = timedelta(days=1)
+    retention: timedelta = timedelta(days=30)
+    on_rejected: Literal["if_changed", "raise", "new_generation"] = "if_changed"
+    on_in_progress: Literal["wait", "raise"] = "wait"
+    on_server_error: Literal["profile", "resend", "review"] = "profile"
+    looks_up: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that is known when an action is begun.
+
+    Attributes:
+        identity: which action.
+        outgoing: the request, as its first send would have it.
+        content: its body by meaning.
+        digest: its fingerprint.
+        profile: the API's rules.
+        contract: the operation's rules.
+        backoff: when to try again.
+        window_seconds: the stricter of the profile's and the contract's window.
+        max_delay_seconds: D, the larger of both.
+        lease_seconds: how long an attempt may hold the action.
+        holder: this process.
+        secret: what keys and digests are derived from.
+        nonce: names this claim.
+        started: when the action was begun.
+        keep: whether answers are kept whole or by reference.
+        freeze: whether the request is kept while unsettled.
+        correlation_id: the caller's id for logs.
+        trace_context: W3C trace context, if any.
+        unsent: nonces of claims of this process whose commit reported an error: nothing was sent under them.
+        recovering: the request comes from the record itself (`client.recover()`).
+    """
+
+    identity: Identity
+    outgoing: Outgoing
+    content: Content
+    digest: Fingerprint
+    profile: Profile
+    contract: Contract
+    backoff: Backoff
+    window_seconds: float | None
+    max_delay_seconds: float
+    lease_seconds: float
+    holder: str
+    secret: bytes = field(repr=False)
+    nonce: str
+    started: Moment
+    keep: Literal["response", "reference"] = "response"
+    freeze: Literal["request", "nothing"] = "request"
+    correlation_id: str | None = None
+    trace_context: str | None = None
+    unsent: frozenset[str] = frozenset()
+    recovering: bool = False
+
+    @property
+    def credential_digest(self) -> str | None:
+        """Keyed digest of what authenticates the request; None where nothing is known of it."""
+        if not self.outgoing.credentials:
+            return None
+        text = "\n".join(f"{name}:{value}" for name, value in sorted(self.outgoing.credentials))
+        return keyed_digest(self.secret, "credential", text.encode("utf-8", "surrogatepass"))
+
+    def frozen(self) -> bytes:
+        """The frozen request, as it is stored."""
+        return freeze(
+            self.outgoing,
+            keep_body=self.freeze == "request",
+            digest=body_digest(self.secret, self.outgoing.body),
+        )
+
+    def claim(self, now: Moment, replaced: Record | None = None, generation: int = 1) -> Claim:
+        """The claim of a generation: its first, a pending one anew, or the next after a refusal."""
+        revived = replaced is not None and replaced.generation == generation
+        since = later(now.wall, -self.contract.duplicate_window.total_seconds())
+        searching = self.contract.duplicates != "allow"
+        return Claim(
+            self._record(now, replaced if revived else None, generation),
+            replaces=Expect(replaced.generation, replaced.fence, replaced.status) if replaced else None,
+            duplicates_since=since if searching else None,
+            refuse_duplicates=self.contract.duplicates == "reject",
+            event=Event(now.wall, "new_generation", f"generation {generation}") if replaced and not revived else None,
+        )
+
+    def _record(self, now: Moment, revived: Record | None, generation: int) -> Record:
+        identity, outgoing = self.identity, self.outgoing
+        return Record(
+            idempotency_key=(
+                revived.idempotency_key if revived else derive_key(self.secret, identity.digest, generation)
+            ),
+            identity=identity.digest,
+            actor_id=identity.actor_id,
+            operation_name=identity.operation_name,
+            scope=identity.scope,
+            generation=generation,
+            request_fingerprint=self.digest.digest,
+            status=Status.IN_FLIGHT,
+            created_at=revived.created_at if revived else now.wall,
+            last_seen_at=now.wall,
+            method=outgoing.method,
+            url=outgoing.shown_url,
+            origin=outgoing.origin,
+            provider=self.profile.name,
+            attempts=revived.attempts + 1 if revived else 1,
+            fence=revived.fence + 1 if revived else 1,
+            open_attempts=1,
+            correlation_id=self.correlation_id,
+            field_digests=self.digest.fields,
+            frozen_request=self.frozen(),
+            window_seconds=self.window_seconds,
+            first_sent_at=now.wall,
+            holder=self.holder,
+            lease_expires_at=later(now.wall, self.lease_seconds),
+            boot_id=now.boot_id,
+            boot_time=now.boot_time,
+            credential_digest=self.credential_digest,
+            trace_context=self.trace_context,
+            volatile=self.contract.volatile,
+            claim_nonce=self.nonce,
+            max_delay_seconds=self.max_delay_seconds,
+            guarded=self.contract.duplicates != "allow",
+        )

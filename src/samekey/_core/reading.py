@@ -1,0 +1,117 @@
+"""Reads replies: bounded, JSON only, never raising."""
+
+import json
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, Final
+
+from samekey._core.model import Headers, Reply, Result
+
+MAX_READ: Final = 256 * 1024
+"""Largest body that is searched for a code, in bytes."""
+MAX_KEPT: Final = 256 * 1024
+"""Largest body that is stored with a result, in bytes."""
+
+MAX_REFERENCE: Final = 4096
+"""Longest reference, in characters: longer than any object's id or URL."""
+
+KEPT_HEADERS: Final = frozenset(
+    {
+        "content-language", "content-location", "content-type", "date", "etag", "last-modified", "location",
+        "retry-after", "retry-after-ms",
+        # what a vendor's support asks for
+        "cf-ray", "request-id", "x-amz-request-id", "x-amzn-requestid", "x-correlation-id", "x-request-id", "x-trace-id",
+        # markers of a replayed answer, and hints
+        "idempotency-replayed", "idempotent-replayed", "repeatability-result", "stripe-should-retry",
+        "x-idempotency-lookup", "x-idempotent-replayed", "x-should-retry",
+    }
+)  # fmt: skip
+"""Response headers that are stored: what names or dates the result; never a cookie."""
+
+MISSING: Final = object()
+
+
+def parse_json(body: bytes) -> Any:
+    """The body's JSON value, or `MISSING`."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return MISSING
+
+
+def is_json(content_type: str | None) -> bool:
+    """Whether a media type is JSON."""
+    media = (content_type or "").partition(";")[0].strip().lower()
+    return media == "application/json" or media.endswith("+json")
+
+
+def is_html(content_type: str | None) -> bool:
+    """Whether a media type is a web page."""
+    media = (content_type or "").partition(";")[0].strip().lower()
+    return media in {"text/html", "application/xhtml+xml"}
+
+
+def has_code(reply: Reply, code_at: str, code: str | None) -> bool:
+    """Whether a JSON body has `code` (any value for None) at the dotted path `code_at`."""
+    if len(reply.body) > MAX_READ:
+        return False
+    value = parse_json(reply.body)
+    return any(code is None or str(found) == code for found in _at(value, code_at.split(".")))
+
+
+def _at(value: Any, path: list[str]) -> Iterator[Any]:
+    if not path:
+        yield value
+        return
+    head, rest = path[0], path[1:]
+    if isinstance(value, list):
+        chosen = value if head == "*" else value[int(head) : int(head) + 1] if head.isdecimal() else []
+        for item in chosen:
+            yield from _at(item, rest)
+    elif isinstance(value, dict):
+        for item in value.values() if head == "*" else [value[head]] if head in value else []:
+            yield from _at(item, rest)
+
+
+def reference_of(reply: Reply, where: str | None) -> str | None:
+    """The object's id in a reply: a JSON pointer (`/id`) or `header:Location`. None where it is not to be had.
+
+    Numbers keep their digits as they were sent.
+    """
+    if where is None:
+        return None
+    if where.startswith("header:"):
+        value: Any = reply.header(where.removeprefix("header:").strip().lower())
+    else:
+        value = _pointed_at(reply.body, where)
+    if not isinstance(value, str) or not value or len(value) > MAX_REFERENCE:
+        return None
+    # Half of a surrogate pair is legal in JSON, and cannot be stored.
+    return value.encode("utf-8", "replace").decode()
+
+
+def _pointed_at(body: bytes, pointer: str) -> Any:
+    try:
+        value: Any = json.loads(body, parse_int=str, parse_float=str)
+    except (ValueError, RecursionError):
+        return None
+    for part in _parts(pointer):
+        if isinstance(value, dict):
+            value = value.get(part)
+        elif isinstance(value, list) and part.isascii() and part.isdecimal() and len(part) < 10:
+            value = value[int(part)] if int(part) < len(value) else None
+        else:
+            return None
+    return value
+
+
+@lru_cache(maxsize=256)
+def _parts(pointer: str) -> tuple[str, ...]:
+    return tuple(part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
+
+
+def result_of(reply: Reply, reference: str | None, *, whole: bool) -> Result:
+    """The part of a reply that is stored."""
+    headers: Headers = tuple(pair for pair in reply.headers if pair[0] in KEPT_HEADERS) if whole else ()
+    kept = not reply.body or (whole and len(reply.body) <= MAX_KEPT)
+    return Result(reply.status, headers, reply.body if kept else None, reference)

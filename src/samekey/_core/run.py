@@ -1,0 +1,91 @@
+"""One begin of an action and its attempts, as the steps hand them on."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from samekey._core.classify import Judgement, Kind
+from samekey._core.model import Moment, Record, Reply, Result
+from samekey._core.plan import Plan
+from samekey._core.verdicts import Verdict
+
+FOUND: Final = "found"
+ABSENT: Final = "absent"
+INCONCLUSIVE: Final = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """What a look-up brought.
+
+    Attributes:
+        outcome: "found", "absent" or "inconclusive".
+        evidence: what was asked and what came back, redacted.
+        result: the object, if it was found.
+    """
+
+    outcome: str
+    evidence: str
+    result: Result | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One begin of an action, from the call to its end.
+
+    Attributes:
+        plan: what was fixed when it began.
+        sent: sends made in this run.
+        waited: the generation whose holder was waited for.
+        recovered: whether a dead holder's attempt was taken over.
+        duplicate: another action with the same payload, where the contract only warns.
+    """
+
+    plan: Plan
+    sent: int = 0
+    waited: int | None = None
+    recovered: bool = False
+    duplicate: Record | None = None
+
+    def elapsed(self, now: Moment) -> float:
+        """Seconds since the action was begun, by the clock that never jumps."""
+        return max(0.0, now.boot_time - self.plan.started.boot_time)
+
+    def left(self, now: Moment) -> float:
+        """Seconds left of the deadline."""
+        return self.plan.backoff.deadline - self.elapsed(now)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt that neither succeeded nor was refused."""
+
+    run: Run
+    record: Record
+    judgement: Judgement
+    reply: Reply | None
+    interrupted: bool = False
+
+    @property
+    def maybe_done(self) -> bool:
+        """Whether this attempt may have had its effect."""
+        return self.judgement.kind not in {Kind.NOT_SENT, Kind.IN_FRONT}
+
+    @property
+    def open_before_next(self) -> bool:
+        """Whether a further attempt would be a resend after one that may have had its effect (R1)."""
+        return self.maybe_done or self.record.open_attempts > 1
+
+    def verdict(self, now: Moment, *, retry_after: float | None, retry_until: datetime | None) -> Verdict:
+        """What the caller is told if this was the last attempt of the run."""
+        status = self.reply.status if self.reply else None
+        return Verdict(
+            self.judgement.kind,
+            self.judgement.summary,
+            status,
+            retry_after=retry_after,
+            retry_until=retry_until,
+            running=self.judgement.running,
+            attempts=self.run.sent,
+            spent=self.run.elapsed(now),
+        )

@@ -1,0 +1,448 @@
+"""One class per step, each with a typed `next`.
+
+A driver performs a step and hands what came of it to `next`, together with the clocks; what it gets back is the next
+step, until `Done`. A driver that was interrupted asks `interrupted` instead, performs what that returns, and lets the
+interruption go on.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from samekey._core import verdicts, words
+from samekey._core.begin import Check, Refuse, Replay, Reserve, TakeOver, WaitFor, decide, window_now
+from samekey._core.classify import Judgement, Kind, judge
+from samekey._core.freezing import unfreeze
+from samekey._core.model import (
+    Claim,
+    Claimed,
+    DuplicateFound,
+    Event,
+    Existing,
+    Failure,
+    Frozen,
+    Moment,
+    Record,
+    Renewal,
+    Renewed,
+    Reply,
+    ScopeNamesDiffer,
+    Settled,
+    Settlement,
+    StoreFailed,
+    later,
+)
+from samekey._core.plan import Plan
+from samekey._core.policy import next_pause
+from samekey._core.run import ABSENT, FOUND, Attempt, LookedUp, Run
+from samekey._core.states import Status
+from samekey._core.verdicts import Verdict
+from samekey.errors import SamekeyError
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The end.
+
+    Attributes:
+        run: the run that ended.
+        record: the record as last known; None if there is none.
+        error: what to raise; None to return a result.
+        reply: the answer of this run's own attempt that the result or the error is about; None for a stored one.
+        note: an event to add to the record.
+        unrecorded: a settlement that could not be written and is to be tried again.
+    """
+
+    run: Run
+    record: Record | None
+    error: SamekeyError | None = None
+    reply: Reply | None = None
+    note: Event | None = None
+    unrecorded: Settlement | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Step: write a claim (`Store.claim`)."""
+
+    run: Run
+    claim: Claim
+
+    def next(
+        self, reply: Claimed | Existing | DuplicateFound | ScopeNamesDiffer | StoreFailed, now: Moment
+    ) -> "Step":
+        """The claim is ours, or the store knows better."""
+        plan = self.run.plan
+        match reply:
+            case Claimed():
+                return _first_send(self.run, reply, now)
+            case Existing():
+                return begin(self.run, reply, now)
+            case DuplicateFound():
+                return Done(self.run, None, words.duplicate(plan, reply.other, now))
+            case ScopeNamesDiffer():
+                return Done(self.run, None, words.scope_names_differ(plan, reply.names))
+            case StoreFailed():
+                return Done(self.run, None, words.store_failed(plan, reply.error, None, uncertain=reply.uncertain))
+
+    def interrupted(self, now: Moment) -> "Step":
+        """The claim may have been written; nothing was sent."""
+        return _settle_not_sent(self.run, self.claim.record, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Await:
+    """Step: wait for a live holder (`Store.wait`, then `Store.get`), at most `seconds`."""
+
+    run: Run
+    existing: Existing
+    seconds: float
+
+    def next(self, reply: Existing | None | StoreFailed, now: Moment) -> "Step":
+        """The holder ended, or is still on it."""
+        run = replace(self.run, waited=self.existing.record.generation)
+        match reply:
+            case StoreFailed():
+                error = words.store_failed(run.plan, reply.error, self.existing.record, uncertain=False)
+                return Done(run, self.existing.record, error)
+            case None if run.plan.recovering:
+                return Done(run, None)
+            case None:
+                return Reservation(run, run.plan.claim(now))
+            case Existing():
+                return begin(run, reply, now)
+
+    def interrupted(self, now: Moment) -> "Step":
+        """Nothing to write."""
+        return Done(self.run, self.existing.record)
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Step: record a further attempt before it is made (`Store.renew`)."""
+
+    run: Run
+    record: Record
+    renewal: Renewal
+    frozen: Frozen
+    closes_at: datetime
+    last: Judgement | None
+
+    def next(self, reply: Renewed | Existing | StoreFailed, now: Moment) -> "Step":
+        """The attempt may be made, or someone else was faster."""
+        match reply:
+            case Renewed():
+                return _send(self.run, reply.record, self.frozen, self.closes_at, now)
+            case Existing():
+                return begin(self.run, reply, now)
+            case StoreFailed():
+                return self._failed(reply)
+
+    def _failed(self, reply: StoreFailed) -> Done:
+        plan, record = self.run.plan, self.record
+        if self.last is None or self.last.kind in {Kind.NOT_SENT, Kind.IN_FRONT}:
+            return Done(self.run, record, words.store_failed(plan, reply.error, record, uncertain=reply.uncertain))
+        error = words.unknown(record, summary=f"{self.last.summary}; then {reply.error}", retry_after=None, retry_until=self.closes_at)
+        return Done(self.run, record, error)
+
+    def interrupted(self, now: Moment) -> "Step":
+        """The attempt may be recorded; it was not made."""
+        renewed = replace(
+            self.record,
+            status=Status.IN_FLIGHT,
+            claim_nonce=self.renewal.nonce,
+            fence=self.renewal.new_fence,
+            holder=self.renewal.new_holder,
+            open_attempts=self.renewal.open_attempts,
+        )
+        return _settle_not_sent(self.run, renewed, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Step: make one attempt.
+
+    Attributes:
+        run: the run.
+        record: the record, with this attempt counted.
+        frozen: what to send; None for the request as it was built (a first send).
+        not_after: nothing may be written after this (R2).
+        seconds: what is left for it; shrinks its time-outs.
+        fresh: whether it must go out on a new connection.
+    """
+
+    run: Run
+    record: Record
+    frozen: Frozen | None
+    not_after: datetime
+    seconds: float
+    fresh: bool
+
+    def next(self, reply: Reply | Failure, now: Moment) -> "Step":
+        """Judges what the attempt brought."""
+        plan = self.run.plan
+        judgement = judge(
+            plan.profile,
+            plan.contract,
+            reply,
+            alone=self.record.open_attempts <= 1,
+            json_sent=plan.content.kind == "json",
+            now=now.wall,
+        )
+        match judgement.kind:
+            case Kind.SUCCESS if isinstance(reply, Reply):
+                settlement = verdicts.success(plan, self.record, reply, now)
+                return Settle(self.run, self.record, settlement, Verdict(Kind.SUCCESS), reply)
+            case Kind.REFUSED if isinstance(reply, Reply):
+                settlement = verdicts.refusal(plan, self.record, reply, now)
+                verdict = Verdict(Kind.REFUSED, judgement.summary, reply.status)
+                return Settle(self.run, self.record, settlement, verdict, reply)
+            case _:
+                interrupted = isinstance(reply, Failure) and reply.interrupted
+                answer = reply if isinstance(reply, Reply) else None
+                return _again_or_not(Attempt(self.run, self.record, judgement, answer, interrupted), now)
+
+    def interrupted(self, now: Moment) -> "Step":
+        """The driver never came to send."""
+        return _settle_not_sent(self.run, self.record, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Step: ask the retry budget, then wait `seconds`."""
+
+    run: Run
+    attempt: Attempt
+    seconds: float
+
+    def next(self, granted: bool, now: Moment) -> "Step":
+        """Time to send again, if the budget granted it and the window is still open."""
+        if not granted:
+            return _give_up(self.attempt, now, retry_after=self.seconds, kind="budget_stop")
+        record, judgement = self.attempt.record, self.attempt.judgement
+        window = window_now(self.run.plan, record, now) if self.attempt.open_before_next else None
+        if window is not None and not window.open:
+            return _give_up(self.attempt, now, retry_after=None)
+        frozen = unfreeze(record.frozen_request or b"") if record.frozen_request else None
+        if frozen is None:
+            return _give_up(self.attempt, now, retry_after=None)
+        lease_over = record.lease_expires_at is None or now.wall >= record.lease_expires_at
+        renewal = Renewal(
+            identity=record.identity,
+            expect=verdicts.expect(record),
+            holder=record.holder,
+            new_holder=self.run.plan.holder,
+            new_fence=record.fence + lease_over,
+            lease_expires_at=later(now.wall, self.run.plan.lease_seconds),
+            open_attempts=record.open_attempts + self.attempt.maybe_done,
+            at=now.wall,
+            nonce=self.run.plan.nonce,
+            event=Event(now.wall, "retry", judgement.summary),
+        )
+        lease_end = later(now.wall, self.run.plan.lease_seconds)
+        return Renew(self.run, record, renewal, frozen, window.closes_at if window else lease_end, judgement)
+
+    def interrupted(self, now: Moment) -> "Step":
+        """Stopped between two attempts."""
+        return _give_up(replace(self.attempt, interrupted=True), now, retry_after=None)
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """Step: ask the contract's `reconcile` what became of the action."""
+
+    run: Run
+    record: Record
+    reason: str
+    summary: str
+
+    def next(self, reply: LookedUp, now: Moment) -> "Step":
+        """Found settles; anything else is evidence for a person."""
+        if reply.outcome == FOUND and reply.result is not None:
+            event = Event(now.wall, "look_up", f"found: {reply.evidence}")
+            settlement = verdicts.found(self.run.plan, self.record, reply.result, now, event)
+            return Settle(self.run, self.record, settlement, Verdict(Kind.SUCCESS), None)
+        reason = "look_up_absent" if reply.outcome == ABSENT else "look_up_inconclusive"
+        summary = f"{self.reason}; {self.summary}; {reply.outcome}: {reply.evidence}"
+        return _stop(self.run, self.record, reason, summary, now, None)
+
+    def interrupted(self, now: Moment) -> "Step":
+        """Nothing to write: the next begin looks up again."""
+        return Done(self.run, self.record)
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Step: write what became of the action (`Store.settle`), shielded from interruption."""
+
+    run: Run
+    record: Record
+    settlement: Settlement
+    verdict: Verdict
+    reply: Reply | None
+
+    def next(self, reply: Settled | Existing | StoreFailed, now: Moment) -> "Step":
+        """Written; or another was faster; or the store is gone."""
+        match reply:
+            case Settled(record, contradiction=True):
+                return Done(self.run, record, words.needs_review(record, "effect_after_close"))
+            case Settled(record):
+                return Done(self.run, record, self.verdict.error(record), self.reply)
+            case Existing():
+                run = replace(self.run, waited=reply.record.generation)
+                return begin(run, reply, now)
+            case StoreFailed():
+                return self._failed(reply, now)
+
+    def _failed(self, failed: StoreFailed, now: Moment) -> Done:
+        """Only a success may be told unrecorded (R7)."""
+        record = self.record
+        if self.verdict.kind is Kind.SUCCESS:
+            return Done(self.run, record, None, self.reply, unrecorded=self.settlement)
+        summary = f"{self.verdict.summary or 'no answer'}; it could not be recorded: {failed.error}"
+        window = window_now(self.run.plan, record, now)
+        if self.verdict.reason or not window.open:
+            error: SamekeyError = words.needs_review(record, self.verdict.reason or window.reason)
+        else:
+            error = words.unknown(record, summary=summary, retry_after=None, retry_until=window.closes_at)
+        return Done(self.run, record, error, unrecorded=self.settlement)
+
+    def interrupted(self, now: Moment) -> "Step":
+        """Settling is idempotent: do it again."""
+        return self
+
+
+Step = Reservation | Await | Renew | Send | Sleep | LookUp | Settle | Done
+
+
+def start(plan: Plan) -> Step:
+    """The first step of an action: try to claim it; the store answers if it is known."""
+    return Reservation(Run(plan), plan.claim(plan.started))
+
+
+def resume(plan: Plan, existing: Existing, now: Moment) -> Step:
+    """The first step of `client.recover()`: the record is at hand."""
+    return begin(Run(plan), existing, now)
+
+
+def begin(run: Run, existing: Existing, now: Moment) -> Step:
+    """The step that follows from what the store knows."""
+    plan = run.plan
+    decision = decide(plan, existing, now, waited=run.waited)
+    match decision:
+        case Reserve():
+            return Reservation(run, plan.claim(now, decision.replaced, decision.generation))
+        case Replay():
+            return Done(run, decision.record, note=Event(now.wall, "replay", "stored result"))
+        case Refuse():
+            note = Event(now.wall, decision.note, type(decision.error).__name__) if decision.note else None
+            return Done(run, decision.record, decision.error, note=note)
+        case WaitFor():
+            if plan.contract.on_in_progress == "raise" or run.left(now) <= 0:
+                return Done(run, existing.record, words.in_progress(existing, now))
+            return Await(run, existing, run.left(now))
+        case TakeOver():
+            return _take_over(run, decision, now)
+        case Check() if plan.recovering:
+            return Done(run, decision.record)
+        case Check():
+            return _look_up_or_stop(run, decision.record, decision.reason, "", now, None)
+
+
+def _first_send(run: Run, claimed: Claimed, now: Moment) -> Send:
+    plan, record = run.plan, claimed.record
+    run = Run(plan, run.sent + 1, run.waited, run.recovered, claimed.duplicate)
+    lease = record.lease_expires_at or now.wall
+    return Send(run, record, None, lease, run.left(now), _wants_fresh(plan))
+
+
+def _send(run: Run, record: Record, frozen: Frozen, closes_at: datetime, now: Moment) -> Send:
+    run = replace(run, sent=run.sent + 1)
+    lease = record.lease_expires_at or now.wall
+    return Send(run, record, frozen, min(lease, closes_at), run.left(now), _wants_fresh(run.plan))
+
+
+def _wants_fresh(plan: Plan) -> bool:
+    """A stale connection looks like a server that died; where no resend can tell, avoid it."""
+    return not plan.profile.keyed or plan.window_seconds is None
+
+
+def _take_over(run: Run, decision: TakeOver, now: Moment) -> Step:
+    record, plan = decision.record, run.plan
+    kind = "credential_changed" if decision.credential_changed else "recovery"
+    renewal = Renewal(
+        identity=record.identity,
+        expect=verdicts.expect(record),
+        holder=record.holder,
+        new_holder=plan.holder,
+        new_fence=record.fence + 1,
+        lease_expires_at=later(now.wall, plan.lease_seconds),
+        open_attempts=record.open_attempts + 1,
+        at=now.wall,
+        nonce=plan.nonce,
+        event=Event(now.wall, kind, f"attempt {record.attempts + 1}"),
+    )
+    return Renew(replace(run, recovered=True), record, renewal, decision.frozen, decision.closes_at, None)
+
+
+def _again_or_not(attempt: Attempt, now: Moment) -> Step:
+    """After an attempt that neither succeeded nor was refused: again, look up, stop, or tell."""
+    run, judgement, plan = attempt.run, attempt.judgement, attempt.run.plan
+    if judgement.kind is Kind.MISMATCH:
+        return _stop(run, attempt.record, judgement.review, judgement.summary, now, attempt.reply)
+    if judgement.review:
+        return _review(attempt, judgement.review, now)
+    if attempt.open_before_next:
+        window = window_now(plan, attempt.record, now)
+        reason = "clock_jumped" if judgement.skewed else window.reason
+        if reason:
+            return _review(attempt, reason, now)
+    if judgement.kind is Kind.IN_PROGRESS and plan.contract.on_in_progress == "raise":
+        return _give_up(attempt, now, retry_after=judgement.hint or 1.0)
+    pause = next_pause(
+        plan.backoff,
+        attempt=run.sent,
+        elapsed=run.elapsed(now),
+        jitter=now.jitter,
+        hint=judgement.hint,
+        error=None,
+    )
+    if not judgement.resend or attempt.interrupted or pause.stop or plan.outgoing.body is None:
+        return _give_up(attempt, now, retry_after=pause.seconds if judgement.resend else None)
+    return Sleep(run, attempt, pause.seconds)
+
+
+def _review(attempt: Attempt, reason: str, now: Moment) -> Step:
+    summary = attempt.judgement.summary
+    if attempt.interrupted and attempt.run.plan.contract.looks_up:
+        return _give_up(attempt, now, retry_after=None)
+    return _look_up_or_stop(attempt.run, attempt.record, reason, summary, now, attempt.reply)
+
+
+def _give_up(attempt: Attempt, now: Moment, *, retry_after: float | None, kind: str = "unknown") -> Step:
+    """No further attempt in this run: write what is true and tell it."""
+    run, record, judgement = attempt.run, attempt.record, attempt.judgement
+    if not attempt.maybe_done and record.open_attempts <= 1:
+        settlement = verdicts.nothing_done(record, judgement.summary, now)
+        verdict = attempt.verdict(now, retry_after=retry_after if judgement.hint else None, retry_until=None)
+        return Settle(run, record, settlement, verdict, attempt.reply)
+    window = window_now(run.plan, record, now)
+    settlement = verdicts.no_answer(record, judgement, now, kind=kind)
+    verdict = attempt.verdict(now, retry_after=retry_after, retry_until=window.closes_at if window.open else None)
+    return Settle(run, record, settlement, verdict, attempt.reply)
+
+
+def _look_up_or_stop(run: Run, record: Record, reason: str, summary: str, now: Moment, reply: Reply | None) -> Step:
+    if run.plan.contract.looks_up and not run.plan.recovering:
+        return LookUp(run, record, reason, summary)
+    return _stop(run, record, reason, summary, now, reply)
+
+
+def _stop(run: Run, record: Record, reason: str, summary: str, now: Moment, reply: Reply | None) -> Settle:
+    verdict = Verdict(Kind.UNKNOWN, summary, reply.status if reply else None, reason)
+    return Settle(run, record, verdicts.stop(record, reason, summary, now), verdict, reply)
+
+
+def _settle_not_sent(run: Run, record: Record, now: Moment) -> Step:
+    """An attempt that was permitted and provably not made."""
+    judgement = Judgement(Kind.NOT_SENT, "interrupted before it was sent")
+    return _give_up(Attempt(run, record, judgement, None, interrupted=True), now, retry_after=None)

@@ -1,0 +1,173 @@
+"""From a judgement to what is written down and what the caller is told."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from samekey._core import words
+from samekey._core.classify import Judgement, Kind
+from samekey._core.model import Event, Expect, Moment, Record, Reply, Result, Settlement, later
+from samekey._core.plan import Plan
+from samekey._core.reading import reference_of, result_of
+from samekey._core.states import Move
+from samekey.errors import SamekeyError
+
+SHORT_WINDOW_SECONDS: Final = 3600.0
+"""Up to this window a lost settlement might not be repaired by a replay in time, so it is written durably (R7b)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the caller is told once it is written down.
+
+    Attributes:
+        kind: the meaning of the last attempt.
+        summary: a few words about it.
+        status: its HTTP status, if it had one.
+        reason: why automation stops; "" if it does not.
+        retry_after: seconds to wait before a rerun.
+        retry_until: a rerun must come before.
+        running: the API itself says it is still on it.
+        attempts: sends made in this run.
+        spent: seconds since this run began.
+    """
+
+    kind: Kind
+    summary: str = ""
+    status: int | None = None
+    reason: str = ""
+    retry_after: float | None = None
+    retry_until: datetime | None = None
+    running: bool = False
+    attempts: int = 1
+    spent: float = 0.0
+
+    def error(self, record: Record) -> SamekeyError | None:
+        """The exception that says it; None for a success."""
+        if self.reason == "key_reused_by_server":
+            return words.key_reused_by_server(record)
+        if self.reason:
+            return words.needs_review(record, self.reason)
+        match self.kind:
+            case Kind.SUCCESS:
+                return None
+            case Kind.REFUSED:
+                return words.rejected(record, status=self.status, stored=False, in_front=False)
+            case Kind.IN_FRONT if self.status != 429:
+                return words.rejected(record, status=self.status, stored=False, in_front=True)
+            case Kind.IN_FRONT | Kind.NOT_SENT if record.open_attempts == 0:
+                return words.not_sent(
+                    record,
+                    summary=self.summary,
+                    attempts=self.attempts,
+                    spent=self.spent,
+                    retry_after=self.retry_after,
+                )
+            case _ if self.running:
+                return words.server_in_progress(record, self.retry_after or 1.0)
+            case _:
+                return words.unknown(
+                    record, summary=self.summary, retry_after=self.retry_after, retry_until=self.retry_until
+                )
+
+
+def expect(record: Record) -> Expect:
+    """The row as it was seen."""
+    return Expect(record.generation, record.fence, record.status)
+
+
+def success(plan: Plan, record: Record, reply: Reply, now: Moment) -> Settlement:
+    """The API confirmed it."""
+    result = result_of(reply, reference_of(reply, plan.contract.reference), whole=plan.keep == "response")
+    return found(plan, record, result, now)
+
+
+def found(plan: Plan, record: Record, result: Result, now: Moment, event: Event | None = None) -> Settlement:
+    """It is known to have happened."""
+    window = plan.window_seconds
+    return Settlement(
+        identity=record.identity,
+        expect=expect(record),
+        holder=record.holder,
+        nonce=record.claim_nonce,
+        move=Move.SUCCESS,
+        at=now.wall,
+        durable=not plan.profile.keyed or window is None or window <= SHORT_WINDOW_SECONDS,
+        result=result,
+        expires_at=_expiry(plan, record, now),
+        event=event,
+    )
+
+
+def refusal(plan: Plan, record: Record, reply: Reply, now: Moment) -> Settlement:
+    """The API definitely refused."""
+    return Settlement(
+        identity=record.identity,
+        expect=expect(record),
+        holder=record.holder,
+        nonce=record.claim_nonce,
+        move=Move.REFUSAL,
+        at=now.wall,
+        durable=True,
+        result=result_of(reply, None, whole=plan.keep == "response"),
+        expires_at=_expiry(plan, record, now),
+        error_summary=f"HTTP {reply.status}",
+    )
+
+
+def nothing_done(record: Record, summary: str, now: Moment) -> Settlement:
+    """Every attempt provably never ran: the key is fresh again (R6)."""
+    return Settlement(
+        identity=record.identity,
+        expect=expect(record),
+        holder=record.holder,
+        nonce=record.claim_nonce,
+        move=Move.NOT_SENT,
+        at=now.wall,
+        durable=True,
+        clear_first_sent=True,
+        error_summary=summary,
+        event=Event(now.wall, "not_sent", summary),
+    )
+
+
+def no_answer(record: Record, judgement: Judgement, now: Moment, *, kind: str = "unknown") -> Settlement:
+    """It may have happened; the same key may be sent again."""
+    proven = judgement.kind is Kind.NOT_SENT
+    return Settlement(
+        identity=record.identity,
+        expect=expect(record),
+        holder=record.holder,
+        nonce=record.claim_nonce,
+        move=Move.NO_ANSWER,
+        at=now.wall,
+        durable=True,
+        open_attempts=record.open_attempts - proven,
+        error_summary=judgement.summary,
+        window_seconds=0.0 if judgement.skewed else None,
+        event=Event(now.wall, kind, judgement.summary),
+    )
+
+
+def stop(record: Record, reason: str, summary: str, now: Moment) -> Settlement:
+    """It may have happened, and automation stops."""
+    return Settlement(
+        identity=record.identity,
+        expect=expect(record),
+        holder=record.holder,
+        nonce=record.claim_nonce,
+        move=Move.STOP,
+        at=now.wall,
+        durable=True,
+        open_attempts=record.open_attempts,
+        error_summary=summary or record.error_summary,
+        reason=reason,
+        event=Event(now.wall, "review", f"{reason}: {summary}" if summary else reason),
+    )
+
+
+def _expiry(plan: Plan, record: Record, now: Moment) -> datetime:
+    """Settlement plus retention, never before the window ends."""
+    expires = later(now.wall, plan.contract.retention.total_seconds())
+    window = max(plan.window_seconds or 0.0, record.window_seconds or 0.0)
+    return max(expires, later(record.first_sent_at or now.wall, window))

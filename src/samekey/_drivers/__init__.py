@@ -1,0 +1,1 @@
+"""Loops that perform the core's steps: the only code that waits."""

@@ -1,0 +1,393 @@
+"""The synchronous client."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, overload
+from urllib.parse import urlsplit
+
+import httpx
+
+from samekey._core.keys import Identity, Scope, identify, scope_texts
+from samekey._core.model import Record
+from samekey._core.states import Status
+from samekey.action import Action
+from samekey.contracts import KEY_LENGTH, Operation, Provider, RetryPolicy
+from samekey.engine import Engine, lease_too_short
+from samekey.errors import UsageError
+from samekey.http.checks import attempt_seconds
+from samekey.http.guard import build_client, check_client
+from samekey.http.library import HTTPX, Library, library_of
+from samekey.http.urls import origin_of
+from samekey.providers import ProviderName, load, suggest
+from samekey.stores import Store, open_store
+
+if TYPE_CHECKING:
+    import httpx2
+    from typing_extensions import TypeVar
+
+    ResponseT = TypeVar("ResponseT", default=httpx.Response)
+else:
+    from typing import TypeVar
+
+    ResponseT = TypeVar("ResponseT")
+
+RECOVERIES_PER_SECOND: Final = 10
+"""How fast `recover()` sends: a backlog must not become a storm."""
+
+SHORT_SECRET_BYTES: Final = 16
+"""Below this a secret is guessable, and so are the keys made from it."""
+
+_LEFT_BEHIND: Final = (Status.IN_FLIGHT, Status.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What `recover()` did.
+
+    Attributes:
+        settled: records whose outcome is known now.
+        left: records that are still open: held by a live process, their window closed, or still without an answer.
+    """
+
+    settled: tuple[Record, ...]
+    left: tuple[Record, ...]
+
+
+class Client(Generic[ResponseT]):
+    """Writes to one HTTP API, each action under one recorded key.
+
+    Thread-safe. Use it as a context manager, or call `close()`.
+
+    Args:
+        base_url: as in httpx.
+        provider: what the API does with keys: a profile's name (`samekey.providers`) or a `Provider`.
+        window: how long the API remembers a key, copied from its documentation. Without a provider it declares an API
+            that takes the `Idempotency-Key` header; with one, the stricter of both counts.
+        operations: the operations of this client; if there are any, `action()` takes only these by name.
+        store: a `Store`, a path, or a URL; else `SAMEKEY_STORE`; else a SQLite file in the user's state directory.
+        retry: when to send again within one run.
+        actor: names the account on whose behalf it writes; part of every identity.
+        secret: what keys are derived from, for a fleet; else `SAMEKEY_SECRET`; else the store's own.
+        http: an `httpx.Client` or `httpx2.Client` to send with. It is not closed.
+        keep: whether answers are stored whole ("response") or by reference only.
+        freeze: whether requests are stored while unsettled ("request") or not ("nothing").
+        timeout: as in httpx; every part must have a limit.
+        **httpx_client_options: for the `httpx.Client` that is built.
+
+    Raises:
+        UsageError: an argument is wrong, or nobody has said what the API does with keys.
+    """
+
+    @overload
+    def __init__(
+        self: Client[httpx.Response],
+        base_url: str | httpx.URL = "",
+        *,
+        provider: ProviderName | Provider | None = None,
+        window: timedelta | None = None,
+        operations: Iterable[Operation] = (),
+        store: Store | str | os.PathLike[str] | None = None,
+        retry: RetryPolicy = ...,
+        actor: str = "default",
+        secret: str | bytes | None = None,
+        http: httpx.Client | None = None,
+        keep: Literal["response", "reference"] = "response",
+        freeze: Literal["request", "nothing"] = "request",
+        timeout: httpx.Timeout | float = ...,
+        **httpx_client_options: Any,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Client[httpx2.Response],
+        base_url: str | httpx2.URL = "",
+        *,
+        provider: ProviderName | Provider | None = None,
+        window: timedelta | None = None,
+        operations: Iterable[Operation] = (),
+        store: Store | str | os.PathLike[str] | None = None,
+        retry: RetryPolicy = ...,
+        actor: str = "default",
+        secret: str | bytes | None = None,
+        http: httpx2.Client,
+        keep: Literal["response", "reference"] = "response",
+        freeze: Literal["request", "nothing"] = "request",
+    ) -> None: ...
+    def __init__(
+        self,
+        base_url: Any = "",
+        *,
+        provider: ProviderName | Provider | None = None,
+        window: timedelta | None = None,
+        operations: Iterable[Operation] = (),
+        store: Store | str | os.PathLike[str] | None = None,
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - a frozen value
+        actor: str = "default",
+        secret: str | bytes | None = None,
+        http: Any = None,
+        keep: Literal["response", "reference"] = "response",
+        freeze: Literal["request", "nothing"] = "request",
+        timeout: Any = None,
+        **httpx_client_options: Any,
+    ) -> None:
+        """See the class."""
+        _check_choices(keep=keep, freeze=freeze, actor=actor, retry=retry, window=window)
+        self._operations = _by_name(operations)
+        self._provider = _provider_of(provider, window, str(base_url or getattr(http, "base_url", "")))
+        self._library, self._http = _http_client(base_url, http, timeout, httpx_client_options)
+        self._owns_http = http is None
+        self._owns_store = not isinstance(store, Store)
+        self._actor = actor
+        self._window = window
+        self._store = open_store(store)
+        _check_lease(self._store, self._http)
+        self._engine: Engine[Any, ResponseT] = Engine(
+            library=self._library,
+            http=self._http,
+            profile=self._provider.profile(),
+            window=window,
+            store=self._store,
+            retry=retry,
+            secret=_secret_of(secret),
+            keep=keep,
+            freeze=freeze,
+        )
+        self._by_free_name: dict[str, Operation] = {}
+
+    def __enter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes it."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Where it writes to and where it keeps its records; no secret."""
+        seconds = self._engine.profile.window_seconds
+        if self._window is not None:
+            seconds = min(filter(None, (seconds, self._window.total_seconds())))
+        window = f" window={_span(seconds)}" if seconds else ""
+        return (
+            f"<Client {self._http.base_url} provider={self._provider.name!r}{window} "
+            f"store={self._store.location!r} actor={self._actor!r}>"
+        )
+
+    @property
+    def http(self) -> Any:
+        """The HTTP client below, for reads."""
+        return self._http
+
+    @property
+    def store(self) -> Store:
+        """Where the records live; `store.location` says where that is."""
+        return self._store
+
+    def action(
+        self, operation: Operation | str, *, scope: Scope, correlation_id: str | None = None
+    ) -> Action[ResponseT]:
+        """One business action. Nothing is read or written until its write.
+
+        Args:
+            operation: an `Operation`, or the name of one of this client's; any name if it has none.
+            scope: the fields that make this action this one.
+            correlation_id: your own id for logs.
+
+        Raises:
+            UsageError: the name is unknown, or the scope does not fit.
+        """
+        operation = self._operation(operation)
+        return Action(self._engine, operation, self._identity(operation, scope), correlation_id)
+
+    def record(self, operation: Operation | str, *, scope: Scope) -> Record | None:
+        """What the store knows about an action; nothing is sent.
+
+        Raises:
+            UsageError: the name is unknown, or the scope does not fit.
+            StoreError: the store cannot be used.
+        """
+        operation = self._operation(operation)
+        identity = self._identity(operation, scope)
+        self._engine.secret()
+        existing = self._store.get(identity.digest)
+        return existing.record if existing else None
+
+    def recover(self, *, limit: int | None = None) -> Recovery:
+        """Finishes what dead processes left at this client's origin under its actor: oldest first, slowly.
+
+        Only frozen requests whose window is open are sent again. Nothing that was never sent is sent.
+
+        Args:
+            limit: most records to look at.
+
+        Raises:
+            UsageError: the client has no base URL.
+            StoreError: the store cannot be used.
+        """
+        if not self._http.base_url.host:
+            raise UsageError("recover: this client has no base_url, so nobody can say which records are its own; give one.")
+        self._engine.secret()
+        records = self._store.find(
+            statuses=_LEFT_BEHIND, actor_id=self._actor, origin=origin_of(self._http.base_url), limit=limit
+        )
+        settled: list[Record] = []
+        left: list[Record] = []
+        for number, record in enumerate(records):
+            if number:
+                self._engine.clock.sleep(1 / RECOVERIES_PER_SECOND)
+            after = self._recover_one(record)
+            (settled if after.settled else left).append(after)
+        return Recovery(tuple(settled), tuple(left))
+
+    def close(self) -> None:
+        """Writes what could not be written before, and closes what it opened itself."""
+        try:
+            self._engine.close()
+        finally:
+            if self._owns_store:
+                self._store.close()
+            else:
+                self._store.tidy()
+            if self._owns_http:
+                self._http.close()
+
+    def _recover_one(self, record: Record) -> Record:
+        existing = self._store.get(record.identity)
+        if existing is None or existing.alive or record.frozen_request is None:
+            return record
+        if existing.record.generation != record.generation or record.provider != self._provider.name:
+            return record
+        operation = self._operations.get(record.operation_name) or Operation(record.operation_name)
+        return self._engine.recover(existing, operation) or record
+
+    def _operation(self, operation: Operation | str) -> Operation:
+        if isinstance(operation, Operation):
+            return operation
+        if not isinstance(operation, str):
+            raise UsageError(f"an operation is an Operation or a name, not a {type(operation).__name__}.")
+        if self._operations:
+            known = self._operations.get(operation)
+            if known is None:
+                raise UsageError(_unknown_name(operation, self._operations))
+            return known
+        if operation not in self._by_free_name:
+            self._by_free_name[operation] = Operation(operation)
+        return self._by_free_name[operation]
+
+    def _identity(self, operation: Operation, scope: Scope) -> Identity:
+        return identify(self._actor, operation.name, scope_texts(operation.name, operation.scope, scope))
+
+
+def _unknown_name(name: str, known: Mapping[str, Operation]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return (
+        f"{name!r} is not an operation of this client{hint}; another name would be another action with another key."
+    )
+
+
+def _by_name(operations: Iterable[Operation]) -> dict[str, Operation]:
+    found: dict[str, Operation] = {}
+    for operation in operations:
+        if not isinstance(operation, Operation):
+            raise UsageError(f"operations= holds a {type(operation).__name__}; give Operation objects.")
+        if operation.name in found:
+            raise UsageError(f"operations= holds {operation.name!r} twice; one name is one contract.")
+        found[operation.name] = operation
+    return found
+
+
+def _check_choices(*, keep: str, freeze: str, actor: str, retry: object, window: object) -> None:
+    if keep not in {"response", "reference"}:
+        raise UsageError(f'keep={keep!r} is unknown; give "response" or "reference".')
+    if freeze not in {"request", "nothing"}:
+        raise UsageError(f'freeze={freeze!r} is unknown; give "request" or "nothing".')
+    if not isinstance(actor, str) or not actor:
+        raise UsageError("actor= names the account on whose behalf the client writes; give a non-empty string.")
+    if not isinstance(retry, RetryPolicy):
+        raise UsageError(f"retry= is a {type(retry).__name__}; give a RetryPolicy.")
+    if window is not None and (not isinstance(window, timedelta) or window <= timedelta(0)):
+        raise UsageError("window= is how long the API remembers a key; give a positive timedelta.")
+
+
+def _provider_of(provider: Provider | str | None, window: timedelta | None, base_url: str) -> Provider:
+    if isinstance(provider, str):
+        provider = load(provider)
+    if provider is None:
+        if window is None:
+            raise UsageError(_nothing_declared(base_url))
+        return Provider("generic", window=window, after_5xx="resend")
+    if not isinstance(provider, Provider):
+        raise UsageError(f"provider= is a {type(provider).__name__}; give a profile's name or a Provider.")
+    if provider.carrier.kind == "none" and window is not None:
+        raise UsageError(f"{provider.name}: an API without keys has no window; leave window= out.")
+    longest, shortest = provider.max_key_len, provider.min_key_len
+    if (longest is not None and longest < KEY_LENGTH) or (shortest is not None and shortest > KEY_LENGTH):
+        raise UsageError(
+            f"{provider.name}: its keys have {shortest or 0} to {longest or 'any number of'} characters, and samekey's have "
+            f'{KEY_LENGTH}; treat this API as provider="keyless".'
+        )
+    return provider
+
+
+def _nothing_declared(base_url: str) -> str:
+    parts = urlsplit(base_url)
+    shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.hostname else "this API"
+    known = suggest(parts.hostname) if parts.hostname else None
+    text = f"{shown}: nobody has said what this API does with keys; "
+    if known:
+        return f'{text}this looks like {known.split("-")[0].capitalize()}; pass provider="{known}".'
+    return (
+        f'{text}pass provider="…" (see samekey.providers), or window= copied from the API\'s documentation, or '
+        f'provider="keyless", which never sends twice.'
+    )
+
+
+def _http_client(base_url: Any, http: Any, timeout: Any, options: Mapping[str, Any]) -> tuple[Library[Any, Any], Any]:
+    if http is None:
+        built: Any = build_client(HTTPX, base_url, timeout, options)
+        return HTTPX, built
+    if options or timeout is not None:
+        names = ", ".join([*options, *(["timeout"] if timeout is not None else [])])
+        raise UsageError(f"http= brings its own settings, so {names} would be ignored; set them on that client.")
+    check_client(http)
+    if str(base_url):
+        if str(http.base_url) not in {"", str(base_url), f"{str(base_url).rstrip('/')}/"}:
+            raise UsageError("base_url= and the base_url of http= differ; set it on that client only.")
+        http.base_url = base_url
+    return library_of(http), http
+
+
+def _check_lease(store: Store, http: Any) -> None:
+    seconds = attempt_seconds(http.timeout.as_dict())
+    if store.lease is not None and store.lease.total_seconds() <= seconds:
+        raise UsageError(lease_too_short(store.lease, seconds))
+
+
+def _secret_of(secret: str | bytes | None) -> bytes | None:
+    given = secret if secret is not None else os.environ.get("SAMEKEY_SECRET") or None
+    if given is None:
+        return None
+    data = given.encode() if isinstance(given, str) else bytes(given)
+    if not data:
+        raise UsageError("secret= is empty, which would make every key guessable; leave it out, or give a random one.")
+    if len(data) < SHORT_SECRET_BYTES:
+        logging.getLogger("samekey").warning(
+            "the secret has fewer than %d bytes, so its keys can be guessed", SHORT_SECRET_BYTES
+        )
+    return data
+
+
+def _span(seconds: float) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size and seconds % size == 0 and (unit != "d" or seconds > size):
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:.0f}s"

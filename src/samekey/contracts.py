@@ -1,0 +1,343 @@
+"""What users declare: operations, providers, retry policies. Validated once, then compiled for the rules."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from tenacity import RetryCallState
+from tenacity.stop import stop_base
+from tenacity.wait import wait_base
+
+from samekey._core.plan import DEFAULT_MAX_DELAY_SECONDS, Contract, Detector, Profile
+from samekey._core.policy import Backoff, FullJitter
+from samekey.errors import UsageError
+
+WaitStrategy = wait_base | Callable[[RetryCallState], float | int]
+"""Anything tenacity takes as `wait=`."""
+StopStrategy = stop_base | Callable[[RetryCallState], bool]
+"""Anything tenacity takes as `stop=`."""
+ReconcileFunction = Callable[..., Any]
+
+KEY_LENGTH = 36
+"""Our keys are canonical UUIDs."""
+
+
+def _positive(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("must be longer than nothing")
+    return value
+
+
+def _pointer(value: str) -> str:
+    if not value.startswith("/"):
+        raise ValueError(f"{value!r} is not a JSON pointer; it starts with a slash, like '/sent_at'")
+    return value
+
+
+def _where(value: str) -> str:
+    if value.startswith("header:") and len(value) > len("header:"):
+        return value
+    return _pointer(value)
+
+
+Duration = Annotated[timedelta, AfterValidator(_positive)]
+Pointer = Annotated[str, AfterValidator(_pointer)]
+Where = Annotated[str, AfterValidator(_where)]
+
+
+class _Declared(BaseModel):
+    """A frozen, validated value whose faults are `UsageError`s."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, strict=True)
+
+    def _build(self, what: str, values: dict[str, Any]) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise UsageError(f"{what}: {_faults(error)}.") from None
+
+
+def _faults(error: ValidationError) -> str:
+    texts = []
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        where = ".".join(str(part) for part in fault["loc"][:2])
+        text = fault["msg"].removeprefix("Value error, ").rstrip(".")
+        if fault["type"] == "extra_forbidden":
+            text = "there is no such option"
+        texts.append(f"{where}: {text[0].lower()}{text[1:]}" if where else text)
+    return "; ".join(dict.fromkeys(texts))
+
+
+class RetryBudget(_Declared):
+    """Keeps retries a small part of the traffic to one origin, over all clients of the process.
+
+    Args:
+        ratio: retries allowed per first attempt.
+        per_second: retries that are always allowed, so that a slow script can retry at all.
+    """
+
+    ratio: float = Field(default=0.1, ge=0, le=10)
+    per_second: float = Field(default=10.0, gt=0)
+
+    def __init__(self, *, ratio: float = 0.1, per_second: float = 10.0) -> None:
+        self._build("RetryBudget", {"ratio": float(ratio), "per_second": float(per_second)})
+
+
+class RetryPolicy(_Declared):
+    """When to send again within one run.
+
+    Args:
+        attempts: most sends in one run.
+        deadline: seconds for everything in one run: attempts, waits, and waiting for another process.
+        wait: a tenacity wait strategy; None for full jitter from 0.5 s to 20 s.
+        stop: a further tenacity stop strategy.
+        budget: the retry budget; None for none.
+
+    tenacity's own `wait_random*` strategies work too, but draw from the global `random`, so a run cannot be replayed.
+    """
+
+    attempts: int = Field(default=5, ge=1, le=1000)
+    deadline: float = Field(default=60.0, gt=0)
+    wait: Any = None
+    stop: Any = None
+    budget: RetryBudget | None = Field(default_factory=RetryBudget)
+
+    def __init__(
+        self,
+        *,
+        attempts: int = 5,
+        deadline: float = 60.0,
+        wait: WaitStrategy | None = None,
+        stop: StopStrategy | None = None,
+        budget: RetryBudget | None = RetryBudget(),  # noqa: B008 - a frozen value
+    ) -> None:
+        for name, strategy in (("wait", wait), ("stop", stop)):
+            if strategy is not None and not callable(strategy):
+                raise UsageError(f"RetryPolicy: {name} is a {type(strategy).__name__}; pass a tenacity strategy.")
+        values = {"attempts": attempts, "deadline": _number(deadline), "wait": wait, "stop": stop, "budget": budget}
+        self._build("RetryPolicy", values)
+
+    def backoff(self) -> Backoff:
+        """The policy as the core uses it."""
+        return Backoff(self.attempts, self.deadline, self.wait or FullJitter(), self.stop)
+
+
+def _number(value: float) -> Any:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class Operation(_Declared):
+    """A kind of write, and what makes two of them the same action.
+
+    Args:
+        name: the operation's name, part of every identity: never change it.
+        scope: the names of the fields that make an action this action. They name the business object (order, invoice
+            and recipient), never a try, and hold no personal data, for the scope is stored and shown. None takes any.
+        volatile: JSON pointers of body fields that differ per try (`/sent_at`); left out of the fingerprint.
+        reference: where the object's id is in the response: a JSON pointer (`/id`) or `header:Location`.
+        duplicates: what to do if another action of this operation carries the same payload.
+        duplicate_window: how far back to look for one.
+        retention: how long a settled record is kept.
+        window: how long the API remembers a key; with the profile's, the stricter counts.
+        on_rejected: after a refusal, ask again only with changed data, never, or always (under a new key).
+        on_in_progress: wait for a live holder, or raise at once.
+        on_server_error: after a 5xx do as the profile says, send again, or stop for review.
+        reconcile: `reconcile(http, record)` looks up what became of an action; returns `Found`, `Absent` or
+            `Inconclusive`.
+        absent_after: how long after the last send an `Absent` may count.
+        max_delay: the longest time between a request's first byte and its execution at the API.
+        retry: overrides the client's retry policy.
+        owner: who answers for it.
+        description: what it does.
+
+    Raises:
+        UsageError: an option is unknown or has a wrong value.
+    """
+
+    name: str = Field(min_length=1, max_length=200)
+    scope: tuple[str, ...] | None = None
+    volatile: tuple[Pointer, ...] = ()
+    reference: Where | None = None
+    duplicates: Literal["allow", "warn", "reject"] = "allow"
+    duplicate_window: Duration = timedelta(days=1)
+    retention: Duration = timedelta(days=30)
+    window: Duration | None = None
+    on_rejected: Literal["if_changed", "raise", "new_generation"] = "if_changed"
+    on_in_progress: Literal["wait", "raise"] = "wait"
+    on_server_error: Literal["profile", "resend", "review"] = "profile"
+    reconcile: Any = None
+    absent_after: Duration = timedelta(minutes=2)
+    max_delay: Duration | None = None
+    retry: RetryPolicy | None = None
+    owner: str | None = None
+    description: str | None = None
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        scope: Sequence[str] | None = None,
+        volatile: Sequence[str] = (),
+        reference: str | None = None,
+        duplicates: Literal["allow", "warn", "reject"] = "allow",
+        duplicate_window: timedelta = timedelta(days=1),
+        retention: timedelta = timedelta(days=30),
+        window: timedelta | None = None,
+        on_rejected: Literal["if_changed", "raise", "new_generation"] = "if_changed",
+        on_in_progress: Literal["wait", "raise"] = "wait",
+        on_server_error: Literal["profile", "resend", "review"] = "profile",
+        reconcile: ReconcileFunction | None = None,
+        absent_after: timedelta = timedelta(minutes=2),
+        max_delay: timedelta | None = None,
+        retry: RetryPolicy | None = None,
+        owner: str | None = None,
+        description: str | None = None,
+        **unknown: Any,
+    ) -> None:
+        values = {key: value for key, value in locals().items() if key not in {"self", "unknown", "__class__"}}
+        for key in ("scope", "volatile"):
+            if isinstance(values[key], list):
+                values[key] = tuple(values[key])
+        if reconcile is not None and not callable(reconcile):
+            raise UsageError(f"{name}: reconcile is a {type(reconcile).__name__}; pass a function of (http, record).")
+        self._build(str(name) or "Operation", values | unknown)
+
+    @model_validator(mode="after")
+    def _check_scope(self) -> Self:
+        if self.scope is not None and (len(set(self.scope)) != len(self.scope) or not all(self.scope)):
+            raise ValueError("scope: its field names must be distinct and not empty")
+        return self
+
+    def replace(self, **changes: Any) -> "Operation":
+        """A copy with some options changed, validated again.
+
+        Raises:
+            UsageError: an option is unknown or has a wrong value.
+        """
+        return Operation(**({name: getattr(self, name) for name in type(self).model_fields} | changes))
+
+    def contract(self) -> Contract:
+        """The operation as the core uses it."""
+        return Contract(
+            reference=self.reference,
+            volatile=self.volatile,
+            duplicates=self.duplicates,
+            duplicate_window=self.duplicate_window,
+            retention=self.retention,
+            on_rejected=self.on_rejected,
+            on_in_progress=self.on_in_progress,
+            on_server_error=self.on_server_error,
+            looks_up=self.reconcile is not None,
+        )
+
+
+class _Fact(_Declared):
+    """Facts come from JSON too: lists, and seconds for durations."""
+
+    model_config = ConfigDict(strict=False)
+
+
+class Carrier(_Fact):
+    """How a key travels.
+
+    Args:
+        kind: "header" (the only kind this version writes) or "none".
+        name: the header's name.
+        quoted: whether the key is a structured-field string, in double quotes.
+    """
+
+    kind: Literal["header", "none"] = "header"
+    name: str = Field(default="Idempotency-Key", pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+    quoted: bool = False
+
+
+class Answer(_Fact):
+    """Recognises one meaning of an answer: a status, and a code at a dotted path of its JSON body (`*`: any item)."""
+
+    status: int | None = Field(default=None, ge=100, le=599)
+    code_at: str | None = None
+    code: str | None = None
+
+
+class Provider(_Fact):
+    """What one API does with idempotency keys. Every field is a fact about the API; None means that nobody has said.
+
+    Args:
+        name: the profile's name, stored with each record.
+        carrier: how the key travels.
+        methods: the methods on which the API honours a key.
+        min_key_len: shortest key it accepts.
+        max_key_len: longest key it accepts.
+        window: how long it remembers a key, counted from the first send.
+        max_delay: the longest time between a request's first byte and its execution.
+        after_5xx: "resend" if a 5xx is stored, or its key released only when all was rolled back; "review" if not.
+        after_timeout: "resend", or "review" for an API known to release keys after effects.
+        in_progress: answers that say "still running".
+        mismatch: answers that say "this key came with other data".
+        stored_refusals: statuses of refusals that are remembered under the key.
+        replay_marker: header and value that mark a replayed answer.
+        hint_header: header that says whether a retry is of use.
+        scope: what a key belongs to; "api_key" pins the credential.
+        answers: "json" if the API's own answers are JSON.
+        see_other: whether a 303 is a success.
+        accepted: whether a 202 is a success.
+        hosts: host names by which the API is recognised.
+        tier: "P" for primary sources, "S" for secondary ones.
+        sources: where the facts come from.
+
+    Raises:
+        UsageError: a field is unknown or has a wrong value.
+    """
+
+    name: str = Field(min_length=1)
+    carrier: Carrier = Field(default_factory=Carrier)
+    methods: frozenset[str] = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+    min_key_len: int | None = None
+    max_key_len: int | None = None
+    window: Duration | None = None
+    max_delay: Duration = timedelta(seconds=DEFAULT_MAX_DELAY_SECONDS)
+    after_5xx: Literal["resend", "review"] | None = None
+    after_timeout: Literal["resend", "review"] = "resend"
+    in_progress: tuple[Answer, ...] = ()
+    mismatch: tuple[Answer, ...] = ()
+    stored_refusals: frozenset[int] = frozenset()
+    replay_marker: tuple[str, str] | None = None
+    hint_header: str | None = None
+    scope: Literal["account", "api_key"] | None = None
+    answers: Literal["json", "any"] = "json"
+    see_other: bool = False
+    accepted: bool = True
+    hosts: tuple[str, ...] = ()
+    tier: Literal["P", "S"] | None = None
+    sources: tuple[str, ...] = ()
+
+    def __init__(self, name: str, **fields: Any) -> None:
+        self._build(f"provider {name!r}", {"name": name, **fields})
+
+    def profile(self) -> Profile:
+        """The profile as the core uses it."""
+        return Profile(
+            name=self.name,
+            keyed=self.carrier.kind != "none",
+            key_header=self.carrier.name,
+            quoted=self.carrier.quoted,
+            methods=self.methods,
+            window_seconds=None if self.window is None else self.window.total_seconds(),
+            max_delay_seconds=self.max_delay.total_seconds(),
+            after_5xx=self.after_5xx,
+            after_timeout=self.after_timeout == "resend",
+            in_progress=_detectors(self.in_progress),
+            mismatch=_detectors(self.mismatch),
+            stored_refusals=self.stored_refusals,
+            replay_marker=self.replay_marker,
+            hint_header=self.hint_header,
+            pins_credential=self.scope == "api_key",
+            answers_json=self.answers == "json",
+            see_other=self.see_other,
+            accepted=self.accepted,
+        )
+
+
+def _detectors(answers: Iterable[Answer]) -> tuple[Detector, ...]:
+    return tuple(Detector(answer.status, answer.code_at, answer.code) for answer in answers)

@@ -1,0 +1,299 @@
+"""What a client needs to run an action: the HTTP client below, the profile, the store, the rules that hold for both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, Generic, Literal, TypeVar, cast
+from uuid import uuid4
+
+from samekey._core import words
+from samekey._core.fingerprint import fingerprint, read_content
+from samekey._core.freezing import unfreeze
+from samekey._core.keys import Identity
+from samekey._core.model import Existing, Outgoing, Record
+from samekey._core.plan import Contract, Plan, Profile
+from samekey._core.run import LookedUp
+from samekey._core.steps import Done, Send, Step, resume, start
+from samekey._drivers.ports import Ports
+from samekey._drivers.runtime import BUDGETS, Clock, SystemClock, Unfinished
+from samekey._drivers.sync import drive
+from samekey.contracts import Operation, RetryPolicy
+from samekey.errors import ActionRejectedError, SamekeyError, StoreError, UsageError
+from samekey.http.exchange import Exchange, exchange
+from samekey.http.library import Library
+from samekey.http.outgoing import Prepared, prepare, thaw
+from samekey.http.responses import rebuild, stripped
+from samekey.http.scrub import scrub
+from samekey.reconcile import look_up
+from samekey.stores import Store
+from samekey.telemetry import log
+
+ClientT = TypeVar("ClientT")
+ResponseT = TypeVar("ResponseT")
+
+LEASE_MARGIN_SECONDS: Final = 30.0
+"""How much longer than an attempt a lease is, where the store does not say: for the settlement and a slow disk."""
+
+WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Generic[ResponseT]):
+    """An action that came to its end.
+
+    Attributes:
+        record: the record as last known.
+        response: the response; meaningless if there is an error.
+        error: what to raise.
+        cause: what to raise it from.
+        replayed: whether the result came from the record.
+        recovered: whether an earlier run's attempt was taken over.
+    """
+
+    record: Record | None
+    response: ResponseT
+    error: SamekeyError | None
+    cause: BaseException | None
+    replayed: bool
+    recovered: bool
+
+
+class Engine(Generic[ClientT, ResponseT]):
+    """Runs actions for one client. Thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        library: Library[ClientT, ResponseT],
+        http: ClientT,
+        profile: Profile,
+        window: timedelta | None,
+        store: Store,
+        retry: RetryPolicy,
+        secret: bytes | None,
+        keep: Literal["response", "reference"],
+        freeze: Literal["request", "nothing"],
+        clock: Clock | None = None,
+    ) -> None:
+        self.library = library
+        self.http = http
+        self.profile = profile
+        self.store = store
+        self.retry = retry
+        self.keep: Literal["response", "reference"] = keep
+        self.freeze: Literal["request", "nothing"] = freeze
+        self.clock = clock or SystemClock()
+        self.unfinished = Unfinished()
+        self._window = window
+        self._given_secret = secret
+        self._secret: bytes | None = None
+        self._contracts: dict[int, tuple[Operation, Contract]] = {}
+
+    def secret(self) -> bytes:
+        """The store's secret; opens the store on first use."""
+        if self._secret is None:
+            self._secret = self.store.secret(self._given_secret)
+        return self._secret
+
+    def prepare(
+        self, identity: Identity, operation: Operation, method: str, url: Any, options: Mapping[str, Any]
+    ) -> Prepared:
+        """Builds the request and checks that it can be an action.
+
+        Raises:
+            UsageError: it cannot; nothing was stored or sent.
+        """
+        label = identity.label
+        verb = str(method).upper()
+        if verb not in WRITES:
+            raise UsageError(f"{label}: {verb} is not a write; an action makes one of {', '.join(sorted(WRITES))}, and "
+                             f"client.http is there for reads.")
+        if self.profile.keyed and verb not in self.profile.methods:
+            raise UsageError(
+                f"{label}: {self.profile.name} honours keys on {', '.join(sorted(self.profile.methods))} only, so {verb} "
+                f"would not be protected; send it through client.http, or with a client that has provider=\"keyless\"."
+            )
+        prepared = prepare(
+            self.library,
+            self.http,
+            verb,
+            url,
+            options,
+            boundary=f"samekey-{identity.digest[:32]}",
+            freeze=self.freeze,
+            label=label,
+        )
+        if self.profile.keyed and self.profile.key_header.lower() in prepared.outgoing.header_names:
+            raise UsageError(
+                f"{label}: the request brings its own {self.profile.key_header} header; leave it out, samekey makes the key."
+            )
+        lease = self.store.lease
+        if lease is not None and lease.total_seconds() <= prepared.outgoing.attempt_seconds:
+            raise UsageError(lease_too_short(lease, prepared.outgoing.attempt_seconds))
+        return prepared
+
+    def run(
+        self, identity: Identity, operation: Operation, prepared: Prepared, correlation_id: str | None
+    ) -> Finished[ResponseT]:
+        """Runs an action to its end.
+
+        Raises:
+            StoreError: the store could not even be opened.
+            BaseException: what interrupted it.
+        """
+        try:
+            plan = self._plan(identity, operation, prepared.outgoing, correlation_id)
+        except StoreError as error:
+            raise type(error)(
+                f"{identity.label}: {error}", operation_name=identity.operation_name, actor_id=identity.actor_id,
+                scope=identity.scope, correlation_id=correlation_id,
+            ) from error.__cause__
+        return self._conclude(*self._drive(plan, start(plan), operation, prepared))
+
+    def recover(self, existing: Existing, operation: Operation) -> Record | None:
+        """Finishes what a dead process left, if the rules allow to send its frozen request again."""
+        record = existing.record
+        frozen = unfreeze(record.frozen_request or b"")
+        request = thaw(self.library, self.http, frozen)
+        auth = self.library.module.USE_CLIENT_DEFAULT
+        built = prepare(
+            self.library, self.http, frozen.method, frozen.url,
+            {"content": frozen.body or b"", "headers": frozen.headers}, boundary="", freeze="nothing",
+        )
+        prepared = Prepared(request, auth, built.outgoing)
+        identity = Identity(record.actor_id, record.operation_name, record.scope, record.identity)
+        plan = self._plan(identity, operation, prepared.outgoing, record.correlation_id, recovering=True)
+        done, _ = self._drive(plan, resume(plan, existing, self.clock.now()), operation, prepared)
+        return done.record
+
+    def close(self) -> None:
+        """Tries once more to write what could not be written."""
+        for settlement in self.unfinished.take():
+            try:
+                self.store.settle(settlement)
+            except StoreError as error:
+                log.logger.warning("a settlement could not be stored before the client closed: %s", error)
+
+    def _plan(
+        self,
+        identity: Identity,
+        operation: Operation,
+        outgoing: Outgoing,
+        correlation_id: str | None,
+        *,
+        recovering: bool = False,
+    ) -> Plan:
+        secret = self.secret()
+        content = read_content(outgoing)
+        contract = self._contract(operation)
+        lease = self.store.lease
+        return Plan(
+            identity=identity,
+            outgoing=outgoing,
+            content=content,
+            digest=fingerprint(secret, outgoing, content, contract.volatile),
+            profile=self.profile,
+            contract=contract,
+            backoff=(operation.retry or self.retry).backoff(),
+            window_seconds=self._window_seconds(operation),
+            max_delay_seconds=self._max_delay(operation),
+            lease_seconds=lease.total_seconds() if lease else outgoing.attempt_seconds + LEASE_MARGIN_SECONDS,
+            holder=self.store.holder,
+            secret=secret,
+            nonce=uuid4().hex,
+            started=self.clock.now(),
+            keep=self.keep,
+            freeze=self.freeze,
+            correlation_id=correlation_id,
+            unsent=frozenset(self.unfinished.unsent) if self.unfinished.unsent else frozenset(),
+            recovering=recovering,
+        )
+
+    def _contract(self, operation: Operation) -> Contract:
+        known = self._contracts.get(id(operation))
+        if known is None or known[0] is not operation:
+            known = self._contracts[id(operation)] = (operation, operation.contract())
+        return known[1]
+
+    def _window_seconds(self, operation: Operation) -> float | None:
+        declared = (self._window, operation.window)
+        known = [self.profile.window_seconds, *(window.total_seconds() if window else None for window in declared)]
+        return min((seconds for seconds in known if seconds is not None), default=None)
+
+    def _max_delay(self, operation: Operation) -> float:
+        own = operation.max_delay.total_seconds() if operation.max_delay else 0.0
+        return own or self.profile.max_delay_seconds
+
+    def _drive(self, plan: Plan, step: Step, operation: Operation, prepared: Prepared) -> tuple[Done, Ports]:
+        policy = operation.retry or self.retry
+        budget = policy.budget
+        origin = prepared.outgoing.origin
+
+        def send(step: Send) -> Exchange[ResponseT]:
+            return self._send(step, prepared, ports)
+
+        def ask(record: Record) -> LookedUp:
+            return look_up(operation, self.http, self.library, record)
+
+        ports = Ports(
+            store=self.store,
+            clock=self.clock,
+            budget=BUDGETS.bucket(origin, budget.ratio, budget.per_second) if budget else None,
+            unfinished=self.unfinished,
+            send=send,
+            look_up=ask,
+        )
+        return drive(step, ports), ports
+
+    def _send(self, step: Send, prepared: Prepared, ports: Ports) -> Exchange[ResponseT]:
+        request = prepared.request
+        if step.frozen is not None:
+            request = thaw(self.library, self.http, step.frozen, prepared=prepared)
+        carried = self.profile.carry(step.record.idempotency_key)
+        if carried is not None:
+            request.headers[carried[0]] = carried[1]
+        ports.attempting = True
+        return exchange(
+            self.library,
+            self.http,
+            request,
+            auth=prepared.auth,
+            clock=lambda: self.clock.now().wall,
+            not_after=step.not_after,
+            timeout=max(step.seconds, 0.001),
+            fresh_connection=step.fresh,
+        )
+
+    def _conclude(self, done: Done, ports: Ports) -> Finished[ResponseT]:
+        native = cast("Exchange[ResponseT] | None", ports.sent)
+        record, error = done.record, done.error
+        recovered = done.run.recovered
+        if error is None and record is not None:
+            replayed = done.reply is None or native is None
+            log.finished(record, replayed=replayed, recovered=recovered)
+            response = rebuild(self.library, record) if native is None or done.reply is None else native.native
+            return Finished(record, cast("ResponseT", response), None, None, replayed, recovered)
+        assert error is not None
+        if isinstance(error, ActionRejectedError) and record is not None:
+            error.response = self._refusal(record, native if done.reply is not None else None)
+        log.failed(error.operation_name or "", error)
+        cause = ports.cause or (native.error if native is not None and native.error is not None else None)
+        if cause is not None and not isinstance(cause, StoreError):
+            cause = scrub(cause)
+        return Finished(record, cast("ResponseT", None), error, cause, False, recovered)
+
+    def _refusal(self, record: Record, native: Exchange[ResponseT] | None) -> Any:
+        if native is None or native.native is None:
+            return rebuild(self.library, record)
+        return stripped(self.library.module, native.native)
+
+
+def lease_too_short(lease: timedelta, attempt_seconds: float) -> str:
+    """The message about a lease that does not cover an attempt."""
+    return (
+        f"the store's lease ({words.seconds(lease.total_seconds())}) is not longer than an attempt may take "
+        f"({words.seconds(attempt_seconds)}, the sum of its time-outs), so another process could take over a request that "
+        f"still runs; give the store a longer lease=, or the client shorter time-outs."
+    )

@@ -1,0 +1,275 @@
+"""One attempt: send once, and say what is known afterwards.
+
+Whether a byte of the request left is told by the trace of httpcore, not by the type of the exception, which errs both
+ways: a proxy that closes on CONNECT is a ReadError although nothing left, and a second connection that is refused is a
+ConnectError although the first one took the request. The rule, in order:
+
+1. an event, but none of a request's headers (other than CONNECT's): nothing left, whatever the exception is;
+2. no event at all, and an exception that says so itself: nothing left (mocks and foreign transports: their word);
+3. headers begun once, and refused by h11 before it wrote them: nothing left;
+4. everything else: it may have been sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from samekey._core.model import Failure, Reply
+from samekey.http.outgoing import fields
+from samekey.http.summary import summarise
+
+if TYPE_CHECKING:
+    from samekey.http.library import Library
+
+T = TypeVar("T")
+
+MAX_REUSED: Final = 32
+"""How many idle connections one attempt closes in search of a fresh one; httpx keeps at most 20 by default."""
+
+_SAY_SO: Final = (
+    "PoolTimeout",
+    "ConnectError",
+    "ConnectTimeout",
+    "ProxyError",
+    "UnsupportedProtocol",
+    "InvalidURL",
+)
+_REFUSED_IN_FRONT: Final = (401, 407)
+
+
+class _Veto(BaseException):
+    """Raised from the trace before the first byte is written, so that it is not. Never leaves this module.
+
+    Not an Exception: a transport in between that retries on those must not see it.
+    """
+
+
+class _Reused(_Veto):
+    """The connection was used before, and the server may be closing it at this moment."""
+
+
+class _TooLate(_Veto):
+    """The clock is past the time until which this attempt was permitted."""
+
+
+class _SentTwice(_Veto):
+    """Something below us sends a second time of its own accord (HTTP/2 after a GOAWAY, a retrying transport)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange(Generic[T]):
+    """What one attempt brought: a reply or a failure.
+
+    Attributes:
+        reply: the complete answer, as facts.
+        failure: why there is none.
+        native: the library's own response, read, where there is a reply.
+        error: what was raised, not yet scrubbed. With a reply it is an interruption that came when the answer was
+            complete: settle first, then raise it.
+    """
+
+    reply: Reply | None
+    failure: Failure | None
+    native: T | None = field(default=None, repr=False)
+    error: BaseException | None = field(default=None, repr=False)
+
+
+def exchange(
+    library: Library[Any, T],
+    client: Any,
+    request: Any,
+    *,
+    auth: Any,
+    clock: Callable[[], datetime],
+    not_after: datetime,
+    timeout: float | None = None,
+    fresh_connection: bool = False,
+) -> Exchange[T]:
+    """Send a request once. Never raises: an exception of whatever kind is part of the answer.
+
+    Args:
+        library: the client's library.
+        client: the client that sends it.
+        request: from `prepare` or `thaw`.
+        auth: `Prepared.auth`, or the library's `USE_CLIENT_DEFAULT`.
+        clock: the wall clock; read once more in the last statement before the first byte is written (R2).
+        not_after: no byte is written at or after this time.
+        timeout: seconds left; no single time-out of the request is longer.
+        fresh_connection: whether to refuse connections that were used before. HTTP/1.1 only.
+    """
+    watch = Watch(request, clock, not_after, fresh=fresh_connection)
+    late = watch.begin(timeout)
+    if late is not None:
+        return Exchange(None, late)
+    response = None
+    try:
+        while True:
+            try:
+                response = client.send(request, auth=auth, follow_redirects=False)
+            except _Reused:
+                watch.again()
+            else:
+                return Exchange(reply_of(response), None, response)
+    except BaseException as error:  # noqa: BLE001 (whatever it is, the caller needs to know what it means)
+        if response is not None:
+            return Exchange(reply_of(response), None, response, error)
+        return Exchange(
+            None, watch.failure(library, error), None, None if isinstance(error, _Veto) else error
+        )
+    finally:
+        watch.end()
+
+
+class Watch:
+    """Follows one attempt through the trace of httpcore, and stops a send that must not happen.
+
+    The synchronous trace callback is the object itself; an asynchronous one does the same three steps and awaits the
+    user's callback. All else is the same for both.
+    """
+
+    __slots__ = (
+        "_before", "_clock", "_fresh", "_not_after", "_request", "_reused", "_status", "_unwritten", "alive",
+        "answering", "connected", "sends", "timeouts", "tls", "user_trace",
+    )  # fmt: skip
+
+    def __init__(
+        self, request: Any, clock: Callable[[], datetime], not_after: datetime, *, fresh: bool
+    ) -> None:
+        self._request = request
+        self._clock = clock
+        self._not_after = not_after
+        self._fresh = fresh
+        self._before: Mapping[str, Any] = request.extensions
+        self._reused = 0
+        self._status = 0
+        self._unwritten = False
+        self.user_trace = self._before.get("trace")
+        self.timeouts: dict[str, float] = {}
+        self.alive = False
+        self.connected = False
+        self.tls = False
+        self.sends = 0
+        self.answering = False
+
+    def begin(self, timeout: float | None, callback: Callable[..., Any] | None = None) -> Failure | None:
+        """Hang the trace into the request and shorten its time-outs; a failure if it is too late already."""
+        # Transports without a trace have their last look here.
+        if self._clock() >= self._not_after or (timeout is not None and timeout <= 0):
+            return _too_late(sent=False)
+        given = self._before.get("timeout", {})
+        self.timeouts = (
+            given if timeout is None else {name: min(value, timeout) for name, value in given.items()}
+        )
+        self._request.extensions = {**self._before, "timeout": self.timeouts, "trace": callback or self}
+        return None
+
+    def again(self) -> None:
+        """A used connection was refused and is closed now: the next one, or in the end any one."""
+        self._reused += 1
+        self._fresh = self._reused < MAX_REUSED
+        self.connected = False
+
+    def end(self) -> None:
+        """Take the trace out of the request."""
+        self._request.extensions = self._before
+
+    def __call__(self, name: str, info: Mapping[str, Any]) -> None:
+        """The trace callback."""
+        self.alive = True
+        if self.user_trace is not None:
+            self.user_trace(name, info)
+        self.see(name, info)
+
+    def see(self, name: str, info: Mapping[str, Any]) -> None:
+        """Take note of one event; raise if it announces what must not happen.
+
+        The user's callback comes first, so that this is the last statement before the first byte.
+        """
+        react = _REACTIONS.get(name[name.find(".") + 1 :])
+        if react is not None:
+            react(self, name, info)
+
+    def _headers_start(self, name: str, info: Mapping[str, Any]) -> None:
+        if info["request"].method == b"CONNECT":
+            return
+        # An authentication flow may answer a 401: that first send was refused in front, and is over.
+        if self.sends and self._status not in _REFUSED_IN_FRONT:
+            raise _SentTwice
+        if self._fresh and not self.connected and name.startswith("http11"):
+            raise _Reused
+        if self._clock() >= self._not_after:
+            raise _TooLate
+        self.sends += 1
+        self._status = 0
+
+    def _headers_failed(self, name: str, info: Mapping[str, Any]) -> None:
+        # h11 refuses illegal fields before it returns a byte to write.
+        if name.startswith("http11") and type(info["exception"]).__name__ == "LocalProtocolError":
+            self._unwritten = True
+
+    def _answer(self, _name: str, info: Mapping[str, Any]) -> None:
+        self.answering = bool(self.sends)
+        # (version, status, …) in HTTP/1.1, (status, …) in HTTP/2
+        self._status = next((part for part in info["return_value"] if isinstance(part, int)), 0)
+
+    def _connected(self, _name: str, _info: Mapping[str, Any]) -> None:
+        self.connected = True
+
+    def _tls_start(self, _name: str, _info: Mapping[str, Any]) -> None:
+        self.tls = True
+
+    def _tls_complete(self, _name: str, _info: Mapping[str, Any]) -> None:
+        self.tls = False
+
+    def failure(self, library: Library[Any, Any], error: BaseException) -> Failure:
+        """What an exception that ended the attempt means."""
+        sent = not self._proven_unsent(library, error)
+        if isinstance(error, _TooLate):
+            return _too_late(sent=sent)
+        if isinstance(error, _SentTwice):
+            return Failure(
+                sent=True,
+                summary="the connection ended before an answer, and a silent second send was stopped",
+            )
+        # Ctrl-C, exit, cancellation, a generator that is closed: none of them is an Exception.
+        return Failure(
+            sent=sent, summary=summarise(error, self), interrupted=not isinstance(error, Exception)
+        )
+
+    def _proven_unsent(self, library: Library[Any, Any], error: BaseException) -> bool:
+        if self.sends == 0:
+            return self.alive or isinstance(error, tuple(getattr(library.module, name) for name in _SAY_SO))
+        return self.sends == 1 and self._unwritten
+
+
+_REACTIONS: Final[dict[str, Callable[[Watch, str, Mapping[str, Any]], None]]] = {
+    "connect_tcp.complete": Watch._connected,  # noqa: SLF001 (the table belongs to the class)
+    "connect_unix_socket.complete": Watch._connected,  # noqa: SLF001
+    "start_tls.started": Watch._tls_start,  # noqa: SLF001
+    "start_tls.complete": Watch._tls_complete,  # noqa: SLF001
+    "send_request_headers.started": Watch._headers_start,  # noqa: SLF001
+    "send_request_headers.failed": Watch._headers_failed,  # noqa: SLF001
+    "receive_response_headers.complete": Watch._answer,  # noqa: SLF001
+}
+
+
+def _too_late(*, sent: bool) -> Failure:
+    return Failure(sent=sent, summary="the time for this attempt ran out before it began")
+
+
+def reply_of(response: Any) -> Reply:
+    """The facts of a response that has been read."""
+    return Reply(response.status_code, fields(response), response.content, framed=_framed(response))
+
+
+def _framed(response: Any) -> bool:
+    """Whether the end of the body was marked, so that a cut one would have been noticed (RFC 9112 section 6.3)."""
+    if not response.http_version.startswith("HTTP/1") or response.status_code in {204, 304}:
+        return True
+    return (
+        "content-length" in response.headers
+        or "chunked" in response.headers.get("transfer-encoding", "").lower()
+    )

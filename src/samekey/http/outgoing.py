@@ -1,0 +1,307 @@
+"""From a call to a request: its facts before the first send, and the same bytes again for every later one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from samekey._core.model import Frozen, Headers, Outgoing
+from samekey.errors import UsageError
+from samekey.http import checks, urls
+from samekey.http.credentials import credentials_of
+
+if TYPE_CHECKING:
+    from samekey.http.library import Library
+
+MAX_FROZEN_BYTES: Final = 1024 * 1024
+"""What is kept of a body while its action is unsettled (design, section 4)."""
+
+FROZEN_HEADERS: Final = frozenset({
+    "accept", "accept-encoding", "accept-language", "content-encoding", "content-language", "content-type", "prefer",
+    "user-agent",
+})  # fmt: skip
+"""What is kept of a header, and sent again as it was. None of them is a credential."""
+
+_FRAMING: Final = frozenset({"host", "content-length", "transfer-encoding"})
+
+_UNFREEZABLE = (
+    'cannot be kept for a rerun; build the client with freeze="nothing", and give fingerprint= text that is the same '
+    "whenever the body is the same."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request that is ready for its first send.
+
+    Attributes:
+        request: the native request, with the whole body in memory unless it is a stream.
+        auth: what to hand to `exchange` as `auth`.
+        outgoing: its facts.
+    """
+
+    request: Any = field(repr=False)
+    auth: Any = field(repr=False)
+    outgoing: Outgoing
+
+
+def prepare(
+    library: Library[Any, Any],
+    client: Any,
+    method: str,
+    url: Any,
+    options: Mapping[str, Any],
+    *,
+    boundary: str,
+    freeze: Literal["request", "nothing"] = "request",
+    also: frozenset[str] = frozenset(),
+    label: str = "",
+) -> Prepared:
+    """Build the request of one write and take its facts.
+
+    Args:
+        library: the client's library.
+        client: the client that will send it.
+        method: HTTP method.
+        url: absolute, or relative to the client's base URL.
+        options: httpx's options for a request, and `fingerprint`.
+        boundary: for multipart bodies, so that a rerun has the same bytes.
+        freeze: whether the body is kept; if not, it may be large, or a stream with a fingerprint.
+        also: further header names (lower case) that are frozen, such as an API's version header.
+        label: the action, to begin messages with.
+
+    Raises:
+        UsageError: the call is wrong. Values, which may be secrets, are not quoted.
+    """
+    allowed = FROZEN_HEADERS | also
+    try:
+        asynchronous = isinstance(client, library.module.AsyncClient)
+        method = checks.check_method(method)
+        checks.check_options(options, asynchronous=asynchronous)
+        request = _build(library, client, method, url, options, boundary)
+        urls.check_url(request.url)
+        checks.check_headers(request.headers.raw)
+        auth = _auth(library, options)
+        body = _read(library, request, options, freeze)
+        facts = _facts(library, client, request, options=options, body=body, allowed=allowed, auth=auth)
+    except UsageError as error:
+        if not label:
+            raise
+        raise UsageError(f"{label}: {error}") from None
+    _arrange(library, request, facts.headers, allowed)
+    return Prepared(request, auth, facts)
+
+
+def thaw(
+    library: Library[Any, Any],
+    client: Any,
+    frozen: Frozen,
+    *,
+    prepared: Prepared | None = None,
+    also: frozenset[str] = frozenset(),
+) -> Any:
+    """The native request that sends the frozen bytes again, with credentials of today.
+
+    Method, URL, body and allow-listed headers are the frozen ones. Everything else (credentials, cookies, other
+    headers of the caller, extensions, the client's own parameters) is what this run would send.
+
+    Args:
+        library: the client's library.
+        client: the client that will send it.
+        frozen: the request as it was first sent.
+        prepared: this run's request; None where nobody called, as in `recover()`.
+        also: as for `prepare`.
+
+    Raises:
+        UsageError: the body was not frozen, and this run brings none.
+    """
+    module = library.module
+    if frozen.body is None and prepared is None:
+        raise UsageError(
+            'the request was not kept (freeze="nothing"), so only a run that brings it can send it again.'
+        )
+    fresh = client.build_request(frozen.method, frozen.url) if prepared is None else prepared.request
+    body = prepared.outgoing.body if frozen.body is None and prepared is not None else frozen.body
+    url = urls.with_defaults(library, client, module.URL(frozen.url))
+    url = urls.with_userinfo_of(url, client.base_url if prepared is None else fresh.url)
+    dropped = FROZEN_HEADERS | also | (_FRAMING - {"host"} if body is not None else set())
+    headers = [(n, v) for n, v in fresh.headers.raw if n.lower().decode("ascii") not in dropped]
+    content = {"stream": fresh.stream} if body is None else {"content": body}
+    request = module.Request(frozen.method, url, headers=headers, extensions=fresh.extensions, **content)
+    _arrange(library, request, frozen.headers, FROZEN_HEADERS | also)
+    return request
+
+
+# --- building ------------------------------------------------------------------------------------------------
+
+
+def _build(
+    library: Library[Any, Any], client: Any, method: str, url: Any, options: Mapping[str, Any], boundary: str
+) -> Any:
+    given = {k: v for k, v in options.items() if k not in {"auth", "fingerprint", "follow_redirects"}}
+    content = given.get("content")
+    if isinstance(content, (bytearray, memoryview)):
+        given["content"] = bytes(content)
+    try:
+        if given.get("files"):
+            given["headers"] = _with_boundary(client, library.module.Headers(given.get("headers")), boundary)
+        return client.build_request(method, url, **given)
+    except library.module.InvalidURL:
+        raise UsageError("the URL cannot be parsed.") from None
+    except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        raise UsageError(_unbuildable(library, given, error)) from None
+
+
+def _with_boundary(client: Any, headers: Any, boundary: str) -> Any:
+    """`headers` with a boundary that is the same on every run, unless the caller has chosen one."""
+    given = headers.get("content-type", client.headers.get("content-type", ""))
+    if not (given.startswith("multipart/form-data") and "boundary=" in given):
+        headers["content-type"] = f"multipart/form-data; boundary={boundary}"
+    return headers
+
+
+def _unbuildable(library: Library[Any, Any], given: Mapping[str, Any], error: Exception) -> str:
+    """Why httpx could not build the request, by what was given; its own words may quote a value."""
+    kind = type(error).__name__
+    try:
+        library.module.Headers(given.get("headers"))
+    except (TypeError, ValueError, AttributeError):
+        return checks.bad_header(given.get("headers"))
+    if given.get("json") is not None:
+        return f"json= cannot be written as JSON ({kind}); give str, int, finite float, bool, None, list and dict only."
+    for name in ("files", "data", "content"):
+        if given.get(name):
+            return f"{name}= is not something httpx can send ({kind})."
+    return (
+        f"httpx cannot build the request ({kind}); check url=, params=, cookies=, timeout= and extensions=."
+    )
+
+
+def _auth(library: Library[Any, Any], options: Mapping[str, Any]) -> Any:
+    if "auth" not in options:
+        return library.module.USE_CLIENT_DEFAULT
+    auth = options["auth"]
+    pair = isinstance(auth, tuple) and len(auth) == 2 and all(isinstance(part, (str, bytes)) for part in auth)
+    if (
+        auth is None
+        or pair
+        or isinstance(auth, library.module.Auth)
+        or (callable(auth) and not isinstance(auth, type))
+    ):
+        return auth
+    raise UsageError("auth= is neither a pair of user and password nor an httpx.Auth.")
+
+
+# --- the body ------------------------------------------------------------------------------------------------
+
+
+def _read(library: Library[Any, Any], request: Any, options: Mapping[str, Any], freeze: str) -> bytes | None:
+    """The exact bytes of the body, or None for a stream that a fingerprint stands for."""
+    limit = MAX_FROZEN_BYTES if freeze == "request" else None
+    content = options.get("content")
+    if content is not None and not isinstance(content, (str, bytes, bytearray, memoryview)):
+        if limit is not None:
+            raise UsageError(f"the body is a stream, which {_UNFREEZABLE}")
+        if options.get("fingerprint") is None:
+            raise UsageError(
+                "the body is a stream, which can be read once; give fingerprint= text that stands for it."
+            )
+        return None
+    if not options.get("files"):
+        body = bytes(request.content)
+        if limit is not None and len(body) > limit:
+            raise UsageError(_too_large(len(body)))
+    else:
+        length = request.headers.get("content-length", "")
+        if length.isdecimal() and int(length) > MAX_FROZEN_BYTES:
+            if limit is not None:
+                raise UsageError(_too_large(int(length)))
+            if options.get("fingerprint") is not None:
+                return None  # as large as a disk, perhaps: it is sent from where it is
+        body = _joined(request.stream, limit)
+        request.stream = library.module.ByteStream(body)
+        request.read()
+    _frame(request, body)
+    return body
+
+
+def _too_large(size: int) -> str:
+    return f"the body has {size:,} bytes, and more than {MAX_FROZEN_BYTES:,} {_UNFREEZABLE}"
+
+
+def _joined(stream: Iterable[bytes], limit: int | None) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    for chunk in stream:
+        size += len(chunk)
+        if limit is not None and size > limit:
+            raise UsageError(_too_large(size))
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _frame(request: Any, body: bytes) -> None:
+    """Give the body a length, whatever it was built from, as a resend will have it."""
+    if "transfer-encoding" in request.headers:
+        del request.headers["transfer-encoding"]
+        request.headers["content-length"] = str(len(body))
+    elif request.headers.get("content-length", "0") != str(len(body)):
+        raise UsageError("the Content-Length header is not the length of the body; leave it out.")
+
+
+# --- facts ---------------------------------------------------------------------------------------------------
+
+
+def _facts(
+    library: Library[Any, Any],
+    client: Any,
+    request: Any,
+    *,
+    options: Mapping[str, Any],
+    body: bytes | None,
+    allowed: frozenset[str],
+    auth: Any,
+) -> Outgoing:
+    url = urls.without_defaults(library, client, urls.bare(request.url), options.get("params"))
+    headers = fields(request)
+    return Outgoing(
+        method=request.method,
+        url=str(url),
+        shown_url=urls.shown(url),
+        origin=urls.origin_of(url),
+        headers=tuple([item for item in headers if item[0] in allowed]),
+        header_names=frozenset([name for name, _ in headers]),
+        body=body,
+        content_type=next((value for name, value in headers if name == "content-type"), ""),
+        fingerprint=options.get("fingerprint"),
+        credentials=credentials_of(library, client, request, headers, auth),
+        attempt_seconds=checks.attempt_seconds(request.extensions["timeout"]),
+    )
+
+
+def _arrange(library: Library[Any, Any], request: Any, frozen: Headers, allowed: frozenset[str]) -> None:
+    """Put the header fields into an order and a spelling that a resend can repeat."""
+    first, rest, last = [], [], []
+    for name, value in request.headers.raw:
+        lower = name.lower().decode("ascii")
+        if lower == "host":
+            first.append((name, value))
+        elif lower in _FRAMING:
+            last.append((name, value))
+        elif lower not in allowed:
+            rest.append((name, value))
+    kept = [(_spelled(name), value.encode("latin-1")) for name, value in frozen]
+    request.headers = library.module.Headers([*first, *rest, *kept, *last])
+
+
+def fields(message: Any) -> Headers:
+    """The header fields of a request or response in order, names in lower case, no byte lost."""
+    raw = message.headers.raw
+    return tuple([(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in raw])
+
+
+@cache
+def _spelled(name: str) -> bytes:
+    return "-".join(part.capitalize() for part in name.split("-")).encode("ascii")

@@ -1,0 +1,219 @@
+"""Answers: what is kept of them, and how a kept one becomes a response of the library again."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar
+
+from samekey._core.model import Headers, Record, Reply
+from samekey.errors import UsageError
+from samekey.http.outgoing import fields
+from samekey.http.scrub import bare_request
+
+if TYPE_CHECKING:
+    from samekey.http.library import Library
+
+T = TypeVar("T")
+
+MAX_KEPT_BYTES: Final = 256 * 1024
+"""What is kept of an answer's body (design, section 4)."""
+
+KEPT_HEADERS: Final = frozenset({
+    "content-language", "content-type", "date", "etag", "last-modified", "location", "retry-after",
+    # what a vendor's support asks for
+    "cf-ray", "request-id", "traceparent", "x-amz-request-id", "x-amzn-requestid", "x-correlation-id",
+    "x-request-id", "x-trace-id",
+    # markers of a replayed answer
+    "idempotent-replayed", "idempotency-replayed", "repeatability-result", "x-idempotency-lookup",
+    "x-idempotent-replayed",
+})  # fmt: skip
+"""Never `set-cookie`, which is a credential."""
+
+MAX_REFERENCE_CHARS: Final = 4096
+"""Longer than any object's id or URL; whatever is longer is not a reference."""
+
+# These describe the body on the wire, and what is kept is the decoded one.
+_WIRE: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+
+
+def kept(
+    reply: Reply,
+    *,
+    keep: Literal["response", "reference"],
+    limit: int = MAX_KEPT_BYTES,
+    also: frozenset[str] = frozenset(),
+) -> tuple[Headers, bytes | None]:
+    """What to store of an answer: allow-listed headers, and the decoded body or None.
+
+    An empty body is always kept, so that it can be told from one that was not.
+
+    Args:
+        reply: the answer.
+        keep: `"reference"` drops the body.
+        limit: larger bodies are dropped, in bytes.
+        also: further header names (lower case) to keep; `set-cookie` is never kept.
+    """
+    allowed = (KEPT_HEADERS | also) - {"set-cookie", "set-cookie2"} - _WIRE
+    headers = tuple(item for item in reply.headers if item[0] in allowed)
+    body_is_kept = not reply.body or (keep == "response" and len(reply.body) <= limit)
+    return headers, reply.body if body_is_kept else None
+
+
+def rebuild(library: Library[Any, T], record: Record) -> T:
+    """The stored answer as a response of the library.
+
+    It has a request (method and redacted URL), so that `raise_for_status()` works. Where the body was not kept, reading
+    it raises `UsageError`; it never looks empty. An action that a look-up or a person settled has no HTTP status of its
+    own, and shows 200.
+    """
+    status = record.response_status or 200
+    content = record.response_body
+    if content is None and status in {204, 205, 304}:
+        content = b""
+    request = _request(library.module, record.method, record.url)
+    headers = [(name, value) for name, value in record.response_headers if name not in _WIRE]
+    if content is None:
+        sentence = (
+            f'{record.label}: the body of this earlier result was not kept (keep="reference", or too large); '
+            "read action.reference."
+        )
+        response = _unkept(library.module, status, headers, request, sentence)
+    else:
+        response = library.module.Response(
+            status, headers=_encoded(headers), content=content, request=request
+        )
+        response.elapsed = timedelta(0)
+    made: T = response
+    return made
+
+
+def _request(module: Any, method: str, url: str) -> Any:
+    return module.Request(method, url, headers={}, stream=module.ByteStream(b""))
+
+
+def _encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+def stripped(module: Any, response: T) -> T:
+    """A copy of a response that has been read, fit for an exception: no cookies, and a request without headers and body."""
+    native: Any = response
+    if isinstance(native, _Unkept):
+        return response
+    headers = [(name, value) for name, value in fields(native) if name not in _WIRE and name != "set-cookie"]
+    extensions = {k: v for k, v in native.extensions.items() if k in {"http_version", "reason_phrase"}}
+    copy = module.Response(
+        native.status_code,
+        headers=_encoded(headers),
+        content=native.content,
+        request=bare_request(module, native.request),
+        extensions=extensions,
+        default_encoding=native.default_encoding,
+    )
+    copy.elapsed = getattr(native, "_elapsed", timedelta(0))
+    made: T = copy
+    return made
+
+
+# --- a body that was not kept --------------------------------------------------------------------------------
+
+
+class _Unkept:
+    """Mixed into the library's response: whoever reads the body is told why there is none."""
+
+    _sentence: str
+
+    def _refuse(self, *_args: Any, **_options: Any) -> NoReturn:
+        raise UsageError(self._sentence)
+
+    content = property(_refuse)
+    text = property(_refuse)
+    json = read = aread = _refuse
+    iter_bytes = iter_text = iter_lines = iter_raw = _refuse
+    aiter_bytes = aiter_text = aiter_lines = aiter_raw = _refuse
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        native: Any = self
+        request = native.request
+        name = type(self).__mro__[2].__module__.partition(".")[0]
+        state = (
+            name,
+            native.status_code,
+            list(fields(native)),
+            request.method,
+            str(request.url),
+            self._sentence,
+        )
+        return _load_unkept, state
+
+
+@cache
+def _unkept_class(module: Any) -> type[Any]:
+    return type("Response", (_Unkept, module.Response), {"__module__": __name__})
+
+
+def _unkept(module: Any, status: int, headers: list[tuple[str, str]], request: Any, sentence: str) -> Any:
+    cls = _unkept_class(module)
+    response = cls(status, headers=_encoded(headers), stream=module.ByteStream(b""), request=request)
+    response._sentence = sentence  # noqa: SLF001 (our own class)
+    response.elapsed = timedelta(0)
+    response.is_closed = True
+    return response
+
+
+def _load_unkept(
+    name: str, status: int, headers: list[tuple[str, str]], method: str, url: str, sentence: str
+) -> Any:
+    from importlib import import_module
+
+    module = import_module(name)
+    return _unkept(module, status, headers, _request(module, method, url), sentence)
+
+
+# --- the object's id -----------------------------------------------------------------------------------------
+
+
+def reference_of(reply: Reply, pointer: str | None) -> str | None:
+    """The object's id in an answer, or None if it is not there. Never raises.
+
+    Args:
+        reply: the answer.
+        pointer: a JSON pointer (RFC 6901), or `header:NAME`. Numbers keep their digits as they were sent.
+    """
+    if pointer is None:
+        return None
+    if pointer.startswith("header:"):
+        value: Any = reply.header(pointer.removeprefix("header:").strip().lower())
+    else:
+        value = _pointed_at(reply.body, pointer)
+    if not isinstance(value, str) or len(value) > MAX_REFERENCE_CHARS:
+        return None
+    # Half of a surrogate pair is legal in JSON, and cannot be stored.
+    return value if value.isascii() or value == value.encode("utf-8", "replace").decode() else None
+
+
+def _pointed_at(body: bytes, pointer: str) -> Any:
+    if pointer and not pointer.startswith("/"):
+        return None
+    try:
+        value: Any = json.loads(body, parse_int=str, parse_float=str)
+    except (ValueError, RecursionError):
+        return None
+    for token in _tokens(pointer):
+        if isinstance(value, dict):
+            value = value.get(token)
+        elif (
+            isinstance(value, list) and re.fullmatch(r"0|[1-9][0-9]{0,9}", token) and int(token) < len(value)
+        ):
+            value = value[int(token)]
+        else:
+            return None
+    return value
+
+
+def _tokens(pointer: str) -> Iterator[str]:
+    return (token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:])

@@ -1,0 +1,85 @@
+"""Records as rows of SQL and back."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from samekey._core.model import LATEST, Record
+from samekey._core.states import Status
+from samekey.stores._rows import FIELDS, values_of
+
+_TIMES: Final = tuple(
+    FIELDS.index(name)
+    for name in (
+        "created_at",
+        "last_seen_at",
+        "expires_at",
+        "first_sent_at",
+        "lease_expires_at",
+        "completed_at",
+    )
+)
+_JSON: Final = tuple(FIELDS.index(name) for name in ("scope", "field_digests"))
+_STATUS: Final = FIELDS.index("status")
+_HEADERS: Final = FIELDS.index("response_headers")
+_VOLATILE: Final = FIELDS.index("volatile")
+_GUARDED: Final = FIELDS.index("guarded")
+
+# Escapes everything beyond ASCII, lone surrogates too, which SQLite would not take.
+_dump: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=dict).encode
+
+
+def encode(record: Record) -> tuple[Any, ...]:
+    """The columns of a record, in the order of `FIELDS`."""
+    row: list[Any] = list(values_of(record))
+    for index in _TIMES:
+        moment = row[index]
+        if moment is not None:
+            row[index] = moment.timestamp()
+    for index in _JSON:
+        row[index] = _dump(row[index]) if row[index] else "{}"
+    row[_STATUS] = record.status.value  # exact types spare sqlite3 the search for an adapter
+    row[_HEADERS] = headers_text(record.response_headers)
+    row[_VOLATILE] = _dump(record.volatile) if record.volatile else "[]"
+    row[_GUARDED] = int(record.guarded)
+    return tuple(row)
+
+
+def decode(row: Sequence[Any]) -> Record:
+    """The record of a row that was selected in the order of `FIELDS`."""
+    values = list(row)
+    for index in _TIMES:
+        seconds = values[index]
+        if seconds is not None:
+            values[index] = moment(seconds)
+    for index in _JSON:
+        values[index] = json.loads(values[index])
+    values[_STATUS] = Status(values[_STATUS])
+    values[_HEADERS] = tuple((name, value) for name, value in json.loads(values[_HEADERS]))
+    values[_VOLATILE] = tuple(json.loads(values[_VOLATILE]))
+    values[_GUARDED] = bool(values[_GUARDED])
+    return Record(**dict(zip(FIELDS, values, strict=True)))
+
+
+def headers_text(headers: Sequence[tuple[str, str]]) -> str:
+    """Header fields as JSON."""
+    return _dump(headers) if headers else "[]"
+
+
+def names_text(names: Sequence[str]) -> str:
+    """Names as JSON."""
+    return _dump(list(names))
+
+
+def seconds_of(time: datetime | None) -> float | None:
+    """Seconds since 1970, which keep microseconds until the year 2242."""
+    return None if time is None else time.timestamp()
+
+
+def moment(seconds: float) -> datetime:
+    """The time of `seconds_of`; what rounds beyond the calendar is its last moment."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError):
+        return LATEST

@@ -1,0 +1,124 @@
+"""What a store promises, and what it does when it cannot.
+
+A store keeps records and knows no policy: it offers a few atomic verbs and returns what it found. Every verb is one
+transaction: it happens whole or not at all, also across a crash. What holds for all of them:
+
+- *Compare and set.* `claim`, `renew` and `settle` name the row as their caller saw it (`Expect`: generation, fence,
+  status, and the holder). If the row is another by now, nothing changes and the row comes back as `Existing`.
+- *Durability.* When `claim` or `renew` returns `Claimed` or `Renewed`, the row survives a power loss if `claim_durable`
+  is true. `settle` survives one if it was asked to be `durable`; otherwise it survives the end of the process.
+- *Failure.* A verb that could not be carried out raises `StoreUnavailableError`; a store that is not ours, damaged,
+  newer, or bound to another secret raises `StoreFormatError`. Nothing was changed then, with one exception: a commit
+  that reported an error may have happened, which `StoreUnavailableError.uncertain` says.
+- *Order.* After a successful `claim` or `renew` its (identity, generation, fence) is a running task of this process
+  until `settle` ends it or `release` is called.
+- *Threads.* All verbs may be called from any thread. After a fork the child opens anew.
+"""
+
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Protocol, runtime_checkable
+
+from samekey._core.model import (
+    Claim,
+    Claimed,
+    DuplicateFound,
+    Event,
+    Existing,
+    Record,
+    Renewal,
+    Renewed,
+    ScopeNamesDiffer,
+    Settled,
+    Settlement,
+)
+from samekey._core.states import Status
+
+
+@runtime_checkable
+class Store(Protocol):
+    """Where records live. Implement it to bring a store of your own; `samekey.testing` has the suite it must pass."""
+
+    @property
+    def location(self) -> str:
+        """Where it is, for people: a path or a URL without a password."""
+
+    @property
+    def claim_durable(self) -> bool:
+        """Whether an acknowledged claim survives a power loss or a failover (R17)."""
+
+    @property
+    def lease(self) -> timedelta | None:
+        """How long an attempt may hold an action; None lets the client derive it from its time-outs."""
+
+    @property
+    def holder(self) -> str:
+        """Names this process for as long as it runs; another one after a fork."""
+
+    def secret(self, given: bytes | None) -> bytes:
+        """Opens the store and returns the secret its keys are derived from.
+
+        Args:
+            given: the fleet's secret; None for the store's own, which is made on first use.
+
+        Raises:
+            StoreFormatError: the store was written under another secret, or its secret file is gone.
+            StoreUnavailableError: it cannot be opened or created.
+        """
+
+    def claim(self, claim: Claim) -> Claimed | Existing | DuplicateFound | ScopeNamesDiffer:
+        """Writes a claim, durably.
+
+        With `replaces=None` the row is inserted unless the identity has any generation (`Existing`). Otherwise the
+        highest generation must match `replaces`, else `Existing`; a claim of that generation revives the row in
+        place, a claim of the next one follows it. An operation that is known with other scope names is
+        `ScopeNamesDiffer`. The duplicate search leaves out generations of the same identity (R16).
+        """
+
+    def renew(self, renewal: Renewal) -> Renewed | Existing:
+        """Records a further attempt, durably, before it is made (R5): attempts + 1, lease, holder, fence."""
+
+    def settle(self, settlement: Settlement) -> Settled | Existing:
+        """Writes what became of an action and ends the running task.
+
+        Statuses move by `states.after`. A result that settles the action erases `frozen_request` in the same
+        statement; so does NOT_SENT. The same settlement again (same fence, time and target) is `Settled` again.
+        A SUCCESS settles an unsettled or abandoned row of its generation whatever its fence and holder (R11), unless
+        a later generation exists; if one exists, or the row is rejected, nothing is settled: every generation that is
+        pending, unknown or rejected, and this one unless it succeeded, goes to `needs_review`, with an
+        `effect_after_close` event that names the reference, and the answer is `Settled(contradiction=True)`.
+        """
+
+    def get(self, identity: str) -> Existing | None:
+        """The highest generation of an identity and whether its holder is alive."""
+
+    def find(
+        self,
+        *,
+        key_prefix: str | None = None,
+        statuses: Collection[Status] | None = None,
+        operation_name: str | None = None,
+        actor_id: str | None = None,
+        origin: str | None = None,
+        newest_first: bool = False,
+        limit: int | None = None,
+    ) -> list[Record]:
+        """Records that match all that is given, oldest first unless told otherwise."""
+
+    def events(self, idempotency_key: str) -> list[Event]:
+        """The timeline of one generation, oldest first."""
+
+    def note(self, record: Record, event: Event) -> None:
+        """Adds an event to a generation and moves its `last_seen_at`; not durable against a power loss."""
+
+    def wait(self, existing: Existing, seconds: float) -> None:
+        """Returns when the holder of `existing` may have ended or changed the row, at the latest after `seconds`."""
+
+    def release(self, identity: str, generation: int, fence: int) -> None:
+        """Says that the task which claimed or renewed this no longer runs; wakes those who wait. Never raises."""
+
+    def tidy(self) -> None:
+        """Erases from the files what was erased from the rows, where that is a step of its own."""
+
+    def close(self) -> None:
+        """Tidies and lets go of files and connections; a later verb opens them again."""

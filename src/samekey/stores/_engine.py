@@ -1,0 +1,352 @@
+"""One SQLite connection, shared by the threads of a process and queued for with other processes.
+
+Writers of one process share commits: each puts its job into a queue and waits for the mutex; who gets it commits
+everything that is queued. A lone caller finds only its own job and pays for nothing else.
+"""
+
+import fcntl  # noqa: F401 - the lock file needs it; import fails early where there is none
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar
+
+from samekey.errors import StoreUnavailableError
+from samekey.stores import _sql
+from samekey.stores._connection import Connect, Connection, read_write
+from samekey.stores._creation import is_bound, open_database, refuse_foreign, settle_secret
+from samekey.stores._errors import NOTHING_SENT, from_os, from_sqlite
+from samekey.stores._files import Files, inode_of, make_directory, refuse_unfit
+from samekey.stores._fork import forget_in_child
+from samekey.stores._keeper import Keeper
+from samekey.stores._locks import FileLock
+
+T = TypeVar("T")
+
+MAX_SHARED: Final = 256
+"""Jobs in one commit; more would only lengthen the time to the first answer."""
+
+_LAST_PATIENCE: Final = 2.0
+"""Seconds to wait at the end of the process for a verb of another thread."""
+
+_KEEPER_BUSY_MS: Final = 100
+"""How long emptying the log waits for readers, while writers wait for it."""
+
+# Connections that a child inherited. They are the parent's: never used, never closed, so never collected.
+_inherited: Final[list[Connection]] = []
+
+
+class Job(Generic[T]):
+    """A write that waits for its commit."""
+
+    __slots__ = ("answer", "done", "error", "full", "so", "work")
+
+    def __init__(self, work: Callable[[Connection], T], so: str, *, full: bool) -> None:
+        self.work = work
+        self.full = full
+        self.so = so
+        self.done = False
+        self.answer: T | None = None
+        self.error: Exception | None = None
+
+
+class Engine:
+    """Runs transactions. Whatever interrupts one, at whatever line: it is rolled back and its locks are free."""
+
+    def __init__(self, files: Files, connect: Connect) -> None:
+        self.files = files
+        self._connect = connect
+        self._connection: Connection | None = None
+        self._apart: Connection | None = None
+        self._given: bytes | None = None
+        self._asked = False
+        self._lock = FileLock(files.lock)
+        self._lock_apart = FileLock(files.lock)
+        self.keeper = Keeper(self._empty_log_apart, self._rest)
+        self._reset()
+        forget_in_child(self)
+
+    def _reset(self) -> None:
+        self._mutex = threading.Lock()
+        self._queue: deque[Job[Any]] = deque()
+        self._level = ""
+        self._inode: tuple[int, int] | None = None
+
+    def after_fork(self) -> None:
+        """Leaves the parent what is the parent's; the next verb opens anew."""
+        _inherited.extend(
+            connection for connection in (self._connection, self._apart) if connection is not None
+        )
+        self._connection = self._apart = None
+        self._lock.abandon()
+        self._lock_apart.abandon()
+        self.keeper.after_fork()
+        self._reset()
+
+    # --- opening and closing ---------------------------------------------------------------------------------
+
+    def secret(self, given: bytes | None) -> bytes:
+        """Opens the store and returns its secret, see `Store.secret`."""
+        with self._mutex:
+            self._given, self._asked = given, True
+            return self._open() if self._connection is None else self._locked_out(self._check_secret)
+
+    def ensure_open(self) -> None:
+        """Opens the store if it is not open."""
+        with self._mutex:
+            self._ready()
+
+    def _ready(self) -> Connection:
+        if self._connection is None:
+            self._open()
+        assert self._connection is not None  # noqa: S101 - for the type checker
+        return self._connection
+
+    def _open(self) -> bytes:
+        try:
+            refuse_unfit(self.files)
+            refuse_foreign(self.files, self._connect)
+            make_directory(self.files.directory)
+        except sqlite3.Error as error:
+            raise from_sqlite(error, self.files.shown) from error
+        except OSError as error:
+            raise from_os(error, self.files.shown) from error
+        return self._locked_out(self._open_locked)
+
+    def _locked_out(self, work: Callable[[], T], so: str = NOTHING_SENT) -> T:
+        """Does something while no other process writes."""
+        try:
+            try:
+                self._lock.acquire()
+                return work()
+            finally:
+                self._lock.release()
+        except sqlite3.Error as error:
+            raise from_sqlite(error, self.files.shown, so=so) from error
+        except OSError as error:
+            raise from_os(error, self.files.shown) from error
+
+    def _check_secret(self) -> bytes:
+        connection = self._ready()
+        connection.execute("PRAGMA synchronous = EXTRA").fetchall()
+        self._level = "EXTRA"
+        return settle_secret(connection, self.files, self._given)
+
+    def _open_locked(self) -> bytes:
+        connection = open_database(self.files, self._connect)
+        try:
+            # Who only looks need not know the secret.
+            needed = self._asked or not is_bound(connection)
+            secret = settle_secret(connection, self.files, self._given) if needed else b""
+            self._inode = inode_of(self.files.database)
+            self._level = "EXTRA"
+            self._connection = connection
+        except BaseException:
+            connection.close()
+            self._connection = None
+            raise
+        return secret
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def close(self) -> None:
+        """Empties the log and lets go of everything; a later verb opens it again."""
+        self.keeper.stop()
+        with self._mutex:
+            if self._connection is not None:
+                self._close_locked()
+
+    def close_at_last(self) -> None:
+        """The same when the store is collected or the process ends, unless a verb is stuck just then."""
+        self.keeper.stop()
+        if self._mutex.acquire(timeout=_LAST_PATIENCE):
+            try:
+                if self._connection is not None:
+                    self._close_locked()
+            finally:
+                self._mutex.release()
+
+    def _close_locked(self) -> None:
+        try:
+            self._lock.acquire()
+            if self._connection is not None and inode_of(self.files.database) == self._inode:
+                self._connection.execute(_sql.TRUNCATE).fetchall()
+        except (sqlite3.Error, OSError):
+            pass  # every acknowledged commit is in the log, and whoever opens it next empties it
+        finally:
+            try:
+                self._drop()
+            finally:
+                self._lock.close()
+
+    # --- reading and writing ---------------------------------------------------------------------------------
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Runs statements that change nothing."""
+        with self._mutex:
+            connection = self._ready()
+            try:
+                return work(connection)
+            except sqlite3.Error as error:
+                raise from_sqlite(error, self.files.shown) from error
+
+    def write(self, work: Callable[[Connection], T], *, full: bool, so: str = NOTHING_SENT) -> T:
+        """Runs statements in a transaction of their own or one that is shared; returns after its commit.
+
+        Args:
+            work: may be run twice, if the first run's transaction was rolled back.
+            full: whether the commit must survive a power loss.
+            so: what a failure means for the caller, for the message.
+        """
+        job = Job(work, so, full=full)
+        self._queue.append(job)
+        try:
+            with self._mutex:
+                if not job.done:
+                    self._lead(job)
+        except BaseException:
+            self._withdraw(job)
+            raise
+        if job.error is not None:
+            raise job.error
+        return job.answer  # type: ignore[return-value] # done without an error means answered
+
+    def _withdraw(self, job: Job[Any]) -> None:
+        """After this nobody will run the job: it is not queued, and no leader has it."""
+        with self._mutex:
+            job.done = True
+
+    def _lead(self, own: Job[Any]) -> None:
+        jobs = [own]
+        try:
+            try:
+                self._perform(jobs)
+            finally:
+                self._conclude()
+        finally:
+            self._conclude()  # once more, for a Ctrl-C in the first one
+
+    def _perform(self, jobs: list[Job[Any]]) -> None:
+        connection = self._ready()
+        try:
+            self._lock.acquire()
+        except OSError as error:
+            raise from_os(error, self.files.shown) from error
+        self._gather(jobs)
+        try:
+            self._begin(connection, full=any(job.full for job in jobs))
+        except sqlite3.Error as error:
+            raise from_sqlite(error, self.files.shown, so=jobs[0].so) from error
+        if self._run_all(connection, jobs):
+            self._commit(connection, jobs)
+        for job in jobs:
+            job.done = True
+
+    def _gather(self, jobs: list[Job[Any]]) -> None:
+        queue = self._queue
+        while queue and len(jobs) < MAX_SHARED:
+            job = queue.popleft()
+            if job is not jobs[0] and not job.done:
+                jobs.append(job)
+
+    def _begin(self, connection: Connection, *, full: bool) -> None:
+        if full and inode_of(self.files.database) != self._inode:
+            raise StoreUnavailableError(
+                f"the store {self.files.shown} was deleted or replaced while it was in use, {NOTHING_SENT}; put the "
+                "file back and start the program again."
+            )
+        level = "FULL" if full else "NORMAL"
+        if self._level != level:  # inside the transaction it would be too late
+            self._level = ""
+            connection.execute(
+                "PRAGMA synchronous = FULL" if full else "PRAGMA synchronous = NORMAL"
+            ).fetchall()
+            self._level = level
+        connection.execute("BEGIN IMMEDIATE")
+
+    def _run_all(self, connection: Connection, jobs: list[Job[Any]]) -> bool:
+        """Runs the jobs, each on its own: one that fails takes no other with it. Returns whether to commit."""
+        if len(jobs) == 1:
+            return self._run(connection, jobs[0])
+        for job in jobs:
+            connection.execute("SAVEPOINT job")
+            if not self._run(connection, job):
+                if not connection.in_transaction:
+                    return self._fail_all(jobs, job)
+                connection.execute("ROLLBACK TO job")
+            connection.execute("RELEASE job")
+        return True
+
+    def _run(self, connection: Connection, job: Job[Any]) -> bool:
+        try:
+            job.answer = job.work(connection)
+        except sqlite3.Error as error:
+            job.error = from_sqlite(error, self.files.shown, so=job.so)
+            job.error.__cause__ = error
+        except Exception as error:  # noqa: BLE001 - it belongs to the job's own caller, who gets it
+            job.error = error
+        return job.error is None
+
+    def _fail_all(self, jobs: list[Job[Any]], failed: Job[Any]) -> bool:
+        """SQLite has rolled back everything: what the others had done is undone too."""
+        cause = failed.error.__cause__ if failed.error is not None else None
+        for job in jobs:
+            if job.error is None and isinstance(cause, sqlite3.Error):
+                job.error = from_sqlite(cause, self.files.shown, so=job.so)
+                job.error.__cause__ = cause
+        return False
+
+    def _commit(self, connection: Connection, jobs: list[Job[Any]]) -> None:
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            for job in jobs:
+                if job.error is None:
+                    job.error = from_sqlite(error, self.files.shown, so=job.so, uncertain=True)
+                    job.error.__cause__ = error
+
+    def _conclude(self) -> None:
+        connection = self._connection
+        try:
+            if connection is not None and connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            self._drop()  # what it left is rolled back when the file is opened next
+        finally:
+            self._lock.release()
+
+    # --- emptying the log ------------------------------------------------------------------------------------
+
+    def empty_log(self) -> None:
+        """Copies the log back and cuts it to nothing, with what was erased from the rows."""
+        with self._mutex:
+            connection = self._ready()
+            self._locked_out(
+                lambda: connection.execute(_sql.TRUNCATE).fetchall(), "so what was erased is still in its log"
+            )
+
+    def _empty_log_apart(self) -> bool:
+        """The same on a connection of the keeper's own, so that callers are not held up. Returns whether it is empty."""
+        if inode_of(self.files.database) != self._inode:
+            return True
+        if self._apart is None:
+            apart = self._connect(read_write(self.files.database))
+            apart.execute(f"PRAGMA busy_timeout = {_KEEPER_BUSY_MS}").fetchall()
+            apart.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
+            self._apart = apart
+        self._apart.execute(_sql.PASSIVE).fetchall()  # most of the work, while writers go on
+        try:
+            self._lock_apart.acquire()
+            busy: int = self._apart.execute(_sql.TRUNCATE).fetchone()[0]
+        finally:
+            self._lock_apart.release()
+        return busy == 0
+
+    def _rest(self) -> None:
+        apart, self._apart = self._apart, None
+        if apart is not None:
+            apart.close()
+        self._lock_apart.close()

@@ -1,0 +1,86 @@
+"""What went wrong below, in one sentence each: what happened, whether anything was sent, what to do next."""
+
+import errno
+import sqlite3
+from typing import Final
+
+from samekey.errors import StoreError, StoreFormatError, StoreUnavailableError
+
+NOTHING_SENT: Final = "so nothing was sent"
+NOT_RECORDED: Final = "so this was not recorded"
+KEEP: Final = "do not delete the file: it is what prevents duplicates"
+
+_SQLITE: Final = {
+    "SQLITE_FULL": ("cannot be written (disk full)", "free space and run it again"),
+    "SQLITE_READONLY_DBMOVED": (
+        "was deleted or replaced while it was in use",
+        "put the file back and start the program again",
+    ),
+    "SQLITE_READONLY_DIRECTORY": (
+        "cannot be written (its directory is read-only)",
+        "make the directory writable and run it again",
+    ),
+    "SQLITE_READONLY": ("cannot be written (read-only)", "make the file writable and run it again"),
+    "SQLITE_CANTOPEN": (
+        "cannot be opened",
+        "check the file, its directory and their permissions, and run it again",
+    ),
+    "SQLITE_BUSY": ("has been locked for too long by another program", "end that program and run it again"),
+    "SQLITE_LOCKED": ("has been locked for too long by another program", "end that program and run it again"),
+    "SQLITE_PERM": ("cannot be used (no permission)", "check the file's permissions and run it again"),
+    "SQLITE_AUTH": ("cannot be used (no permission)", "check the file's permissions and run it again"),
+}
+_DAMAGED: Final = ("SQLITE_CORRUPT", "SQLITE_FORMAT", "SQLITE_ERROR", "SQLITE_SCHEMA")
+_OS: Final = {
+    errno.EACCES: (
+        "cannot be written (no permission)",
+        "check the permissions of its directory and run it again",
+    ),
+    errno.EPERM: (
+        "cannot be written (no permission)",
+        "check the permissions of its directory and run it again",
+    ),
+    errno.EROFS: ("cannot be written (read-only file system)", "choose a writable place and run it again"),
+    errno.ENOSPC: ("cannot be written (disk full)", "free space and run it again"),
+    errno.EDQUOT: ("cannot be written (disk quota reached)", "free space and run it again"),
+    errno.EFBIG: ("cannot be written (file too large)", "raise the limit on file sizes and run it again"),
+}
+
+
+def from_sqlite(
+    error: sqlite3.Error, path: str, *, so: str = NOTHING_SENT, uncertain: bool = False
+) -> StoreError:
+    """Translates what the SQLite library raised.
+
+    Args:
+        error: the exception, with `sqlite_errorname` where the library gave one.
+        path: the store's file.
+        so: what that means for the caller.
+        uncertain: whether it was the commit that failed.
+    """
+    name = str(getattr(error, "sqlite_errorname", ""))
+    if name.startswith("SQLITE_NOTADB"):
+        return StoreFormatError(f"{path} is not a samekey store, {so}; give store= another path.")
+    if name.startswith("SQLITE_CONSTRAINT"):
+        return StoreFormatError(
+            f"the store {path} has this key under another action, {so}; find out who else writes to it, and {KEEP}."
+        )
+    if name.startswith(_DAMAGED):
+        return StoreFormatError(
+            f"the store {path} is damaged ({error}), {so}; restore it from a backup, or save what 'sqlite3 .recover' "
+            f"finds in it, and {KEEP}."
+        )
+    for start, (what, then) in _SQLITE.items():
+        if name.startswith(start):
+            return StoreUnavailableError(f"the store {path} {what}, {so}; {then}.", uncertain=uncertain)
+    return StoreUnavailableError(
+        f"the store {path} failed ({name or type(error).__name__}: {error}), {so}; check the disk and run it again.",
+        uncertain=uncertain,
+    )
+
+
+def from_os(error: OSError, path: str) -> StoreUnavailableError:
+    """Translates what the operating system raised on the way to the store."""
+    why = error.strerror or type(error).__name__
+    what, then = _OS.get(error.errno or 0, (f"cannot be used ({why})", "check the path and run it again"))
+    return StoreUnavailableError(f"the store {path} {what}, {NOTHING_SENT}; {then}.")

@@ -1,0 +1,122 @@
+"""Who works on what: one locked file per process, which the kernel unlocks when the process ends, however it ends.
+
+A holder's name is `boot.pid.start.random.host`: the first 16 digits of the boot id, the process id, the time at which
+the name was taken (seconds since 1970), randomness, and the host's name for people.
+"""
+
+import fcntl
+import os
+import re
+import secrets
+import socket
+import threading
+import time
+from contextlib import suppress
+from typing import Final
+
+from samekey.stores._boot import boot_id
+from samekey.stores._files import PRIVATE_FILE, Files, make_directory
+from samekey.stores._fork import forget_in_child
+from samekey.stores._running import Running
+
+NO_BOOT: Final = "-"
+"""Stands for the boot id where the system does not tell."""
+
+
+class Holder:
+    """This process, as the other users of one store see it."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.running = Running()
+        self.name, self._descriptor = _take(directory)
+
+    def let_go(self) -> None:
+        """Closes the descriptor: in a forked child it is the parent's, and would keep the parent alive for others."""
+        os.close(self._descriptor)
+
+    def is_alive(self, name: str) -> bool:
+        """Whether another process may still be at work. True also if only its lease can tell: on another boot."""
+        boot = _boot_part()
+        if boot == NO_BOOT or not name.startswith(f"{boot}."):
+            return True
+        if "/" in name:
+            return False
+        return not _is_free(os.path.join(self.directory, name))
+
+    def sweep(self) -> None:
+        """Removes the files that killed processes have left."""
+        with suppress(OSError):
+            for name in os.listdir(self.directory):
+                if name != self.name:
+                    _is_free(os.path.join(self.directory, name))
+
+
+class _Registry:
+    """The holders of this process, one per store: two store objects on one file are one process to others."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._holders: dict[str, Holder] = {}
+        forget_in_child(self)
+
+    def of(self, files: Files) -> Holder:
+        """The holder for a store, made on first use."""
+        with self._lock:
+            holder = self._holders.get(files.database)
+            if holder is None:
+                make_directory(files.holders)
+                holder = self._holders[files.database] = Holder(files.holders)
+                holder.sweep()
+            return holder
+
+    def after_fork(self) -> None:
+        """A child is another process, so it takes names of its own."""
+        self._lock = threading.Lock()
+        for holder in self._holders.values():
+            holder.let_go()
+        self._holders = {}
+
+
+holders: Final = _Registry()
+
+
+def _boot_part() -> str:
+    return (boot_id() or NO_BOOT)[:16]
+
+
+def _take(directory: str) -> tuple[str, int]:
+    """A fresh name and the descriptor whose lock stands for this process."""
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:64]
+    while True:
+        name = f"{_boot_part()}.{os.getpid()}.{int(time.time())}.{secrets.token_hex(8)}.{host}"
+        path = os.path.join(directory, name)
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE_FILE)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Somebody who swept before our lock has removed the file: then nobody would find us.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return name, descriptor
+        os.close(descriptor)
+
+
+def _is_free(path: str) -> bool:
+    """Whether nobody holds the file any more; it is removed then."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False  # nothing is proven, so the lease decides
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    else:
+        with suppress(OSError):
+            # Exclusively: so that nobody who has just made the file loses it unseen.
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(path)
+        return True
+    finally:
+        os.close(descriptor)

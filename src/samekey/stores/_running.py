@@ -1,0 +1,50 @@
+"""The tasks of this process that work on an action now (R5b)."""
+
+import threading
+from time import monotonic
+
+from samekey._core.model import Record
+from samekey.stores._fork import forget_in_child
+
+Task = tuple[str, int, int]
+"""Identity, generation, fence."""
+
+
+class Running:
+    """Which claims of this process still have a task behind them, and the rows as those tasks wrote them."""
+
+    def __init__(self) -> None:
+        self.after_fork()
+        forget_in_child(self)
+
+    def after_fork(self) -> None:
+        """A child has none of its parent's tasks."""
+        self._tasks: dict[Task, Record] = {}
+        # Always taken itself, never through the condition: Ctrl-C cannot come between this lock and its `with`.
+        self._lock = threading.Lock()
+        self._ended = threading.Condition(self._lock)
+
+    def begin(self, record: Record) -> None:
+        """Says that a task works under the record's fence."""
+        self._tasks[record.identity, record.generation, record.fence] = record
+
+    def row(self, task: Task) -> Record | None:
+        """The row as the task wrote it, or None if no such task runs."""
+        return self._tasks.get(task)
+
+    def __contains__(self, task: Task) -> bool:
+        """Whether the task runs."""
+        return task in self._tasks
+
+    def end(self, task: Task) -> None:
+        """Says that the task does not run any more; wakes those who wait."""
+        with self._lock:
+            self._tasks.pop(task, None)
+            self._ended.notify_all()
+
+    def wait(self, task: Task, seconds: float) -> None:
+        """Returns when the task has ended, at the latest after `seconds`."""
+        until = monotonic() + seconds
+        with self._lock:
+            while task in self._tasks and (left := until - monotonic()) > 0:
+                self._ended.wait(min(left, threading.TIMEOUT_MAX))

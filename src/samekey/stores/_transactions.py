@@ -1,0 +1,161 @@
+"""The bodies of the SQLite store's transactions."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from operator import attrgetter
+from typing import Any, Final, Self
+
+from samekey._core.model import (
+    Claim,
+    Claimed,
+    DuplicateFound,
+    Event,
+    Record,
+    ScopeNamesDiffer,
+    Settled,
+    Settlement,
+)
+from samekey.stores import _rows, _sql
+from samekey.stores._codec import decode, encode, headers_text, moment, names_text, seconds_of
+from samekey.stores._connection import Connection
+from samekey.stores._running import Running
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A row that was another than its caller thought; whether its holder lives is looked up after the transaction."""
+
+    record: Record
+    high_water: datetime | None
+
+    @classmethod
+    def of(cls, connection: Connection, record: Record | None, identity: str) -> Self:
+        """The row with the latest time that the store has seen, which only unsettled rows need."""
+        if record is None:
+            raise LookupError(f"the store has no action {identity!r} to renew or settle")
+        if record.settled:
+            return cls(record, None)
+        newest = connection.execute(_sql.NEWEST_TIME).fetchone()[0]
+        return cls(record, max(moment(newest), record.last_seen_at))
+
+
+def claim_row(
+    running: Running, claim: Claim, connection: Connection
+) -> Claimed | DuplicateFound | ScopeNamesDiffer | Found:
+    """Writes a claim if it may be written."""
+    record = claim.record
+    names = _known_names(connection, record)
+    if names is not None and not _rows.same_names(names, record.scope):
+        return ScopeNamesDiffer(names)
+    duplicate: Record | None = None
+    if claim.replaces is None and claim.duplicates_since is None:
+        if connection.execute(_sql.CLAIM, encode(record)).rowcount != 1:
+            return _claimed_before(running, claim, connection)
+    else:
+        row = connection.execute(_sql.HIGHEST, (record.identity,)).fetchone()
+        if not _rows.may_claim(decode(row) if row is not None else None, claim):
+            return _claimed_before(running, claim, connection)
+        duplicate = _duplicate(connection, claim)
+        if duplicate is not None and claim.refuse_duplicates:
+            return DuplicateFound(duplicate)
+        revived = claim.replaces is not None and claim.replaces.generation == record.generation
+        connection.execute(_sql.REWRITE if revived else _sql.INSERT, encode(record))
+    if names is None:
+        connection.execute(_sql.ADD_OPERATION, (record.operation_name, names_text(tuple(record.scope))))
+    if claim.event is not None:
+        write_event(connection, record, claim.event)
+    # Before the commit: no other thread may see the row without the task behind it.
+    running.begin(record)
+    return Claimed(record, duplicate)
+
+
+def _claimed_before(running: Running, claim: Claim, connection: Connection) -> Claimed | Found:
+    row = connection.execute(_sql.HIGHEST, (claim.record.identity,)).fetchone()
+    if row is None:
+        raise LookupError(f"the store has no action {claim.record.identity!r} to claim anew")
+    record = decode(row)
+    if _rows.is_same_claim(record, claim):
+        running.begin(record)
+        return Claimed(record)
+    return Found.of(connection, record, record.identity)
+
+
+def _known_names(connection: Connection, record: Record) -> tuple[str, ...] | None:
+    row = connection.execute(_sql.SCOPE_NAMES, (record.operation_name,)).fetchone()
+    return None if row is None else tuple(json.loads(row[0]))
+
+
+def _duplicate(connection: Connection, claim: Claim) -> Record | None:
+    if claim.duplicates_since is None:
+        return None
+    record = claim.record
+    row = connection.execute(
+        _sql.DUPLICATE,
+        (
+            record.operation_name,
+            record.request_fingerprint,
+            record.identity,
+            claim.duplicates_since.timestamp(),
+        ),
+    ).fetchone()
+    return None if row is None else decode(row)
+
+
+_settled_values: Final = attrgetter(*_sql.SETTLED_FIELDS)
+_TIMES: Final = tuple(
+    _sql.SETTLED_FIELDS.index(name)
+    for name in ("last_seen_at", "completed_at", "expires_at", "first_sent_at")
+)
+_STATUS: Final = _sql.SETTLED_FIELDS.index("status")
+_HEADERS: Final = _sql.SETTLED_FIELDS.index("response_headers")
+
+
+def settle_rows(known: Record | None, settlement: Settlement, connection: Connection) -> Settled | Found:
+    """Writes a settlement if it may be written.
+
+    Args:
+        known: the row as the task that settles it wrote it; if it still is so, one statement will do.
+        settlement: what became of the action.
+        connection: in a transaction.
+    """
+    if known is not None and _rows.is_own(known, settlement):
+        new = _rows.settled(known, settlement)
+        if _settle_known(connection, known, new):
+            if settlement.event is not None:
+                write_event(connection, new, settlement.event)
+            return Settled(new)
+    generations = [
+        decode(row) for row in connection.execute(_sql.GENERATIONS, (settlement.identity,)).fetchall()
+    ]
+    verdict = _rows.settle(generations, settlement)
+    for row in verdict.rows:
+        connection.execute(_sql.REWRITE, encode(row))
+    for row, event in verdict.events:
+        write_event(connection, row, event)
+    if verdict.answer is not None:
+        return verdict.answer
+    return Found.of(connection, generations[-1] if generations else None, settlement.identity)
+
+
+def _settle_known(connection: Connection, known: Record, new: Record) -> bool:
+    values: list[Any] = list(_settled_values(new))
+    for index in _TIMES:
+        values[index] = seconds_of(values[index])
+    values[_STATUS] = new.status.value
+    values[_HEADERS] = headers_text(new.response_headers)
+    values += (known.identity, known.generation, known.fence, known.status.value, known.holder, known.claim_nonce)
+    return connection.execute(_sql.SETTLE, values).rowcount == 1
+
+
+def write_event(connection: Connection, record: Record, event: Event) -> None:
+    """Adds a line to a generation's timeline."""
+    connection.execute(
+        _sql.ADD_EVENT, (record.idempotency_key, event.at.timestamp(), event.kind, _rows.clean(event.detail))
+    )
+
+
+def find_rows(text: str, parameters: Sequence[Any], connection: Connection) -> list[Record]:
+    """Runs one of the statements of `find`."""
+    return [decode(row) for row in connection.execute(text, parameters).fetchall()]

@@ -1,0 +1,79 @@
+-- Schema 1 of a samekey store in SQLite. Column names are the fields of samekey's Record; times are seconds since
+-- 1970 in UTC; scope, field_digests, response_headers and volatile are JSON.
+
+-- A rowid table on purpose: WITHOUT ROWID needs three times the space for rows of this size, and random keys make it
+-- ten times slower at ten million rows.
+CREATE TABLE actions (
+    id INTEGER PRIMARY KEY,
+    idempotency_key TEXT NOT NULL UNIQUE,
+    identity TEXT NOT NULL,
+    actor_id TEXT NOT NULL,
+    operation_name TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    request_fingerprint TEXT NOT NULL,
+    status TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    last_seen_at REAL NOT NULL,
+    method TEXT NOT NULL,
+    url TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    fence INTEGER NOT NULL,
+    open_attempts INTEGER NOT NULL,
+    response_reference TEXT,
+    expires_at REAL,
+    correlation_id TEXT,
+    error_summary TEXT,
+    field_digests TEXT NOT NULL,
+    frozen_request BLOB,
+    window_seconds REAL,
+    first_sent_at REAL,
+    holder TEXT,
+    lease_expires_at REAL,
+    boot_id TEXT,
+    boot_time REAL,
+    credential_digest TEXT,
+    response_status INTEGER,
+    response_headers TEXT NOT NULL,
+    response_body BLOB,
+    completed_at REAL,
+    trace_context TEXT,
+    reason TEXT,
+    volatile TEXT NOT NULL,
+    claim_nonce TEXT NOT NULL,
+    max_delay_seconds REAL NOT NULL,
+    guarded INTEGER NOT NULL,
+    UNIQUE (identity, generation)
+);
+
+-- What is open decides what opening and recovery cost, not what was ever done.
+CREATE INDEX actions_unsettled ON actions (origin)
+WHERE status IN ('pending', 'in_flight', 'unknown', 'needs_review');
+
+-- The search for another action with the same payload.
+CREATE INDEX actions_guarded ON actions (operation_name, request_fingerprint)
+WHERE guarded = 1;
+
+-- What is not the happy path, append only.
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY,
+    idempotency_key TEXT NOT NULL,
+    at REAL NOT NULL,
+    kind TEXT NOT NULL,
+    detail TEXT NOT NULL
+);
+
+CREATE INDEX events_by_key ON events (idempotency_key);
+
+-- The scope names of each operation, as a JSON list: other names would be other identities.
+CREATE TABLE operations (
+    name TEXT PRIMARY KEY,
+    scope_names TEXT NOT NULL
+);
+
+CREATE TABLE meta (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+);

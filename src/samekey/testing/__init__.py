@@ -1,0 +1,33 @@
+"""The test kit: an API that fails on demand, and a ledger of what it really did.
+
+`FlakyServer` is a real server on a loopback port; `FaultTransport` offers the same behaviour to an
+`httpx.Client` without a socket. Both are a `ModelAPI`: script faults with `script` or `chaos`, then
+compare what the client believes with `effects`.
+"""
+
+from samekey.testing._holds import Hold, Point
+from samekey.testing._rules import Behaviour
+from samekey.testing._values import Commit, Delivery, Reply, Wire
+from samekey.testing.faults import LOST_REPLIES, Exchange, Fault
+from samekey.testing.ledger import Effect, Seen
+from samekey.testing.model import ModelAPI
+from samekey.testing.server import FlakyServer
+from samekey.testing.transport import FaultTransport
+
+__all__ = [
+    "LOST_REPLIES",
+    "Behaviour",
+    "Commit",
+    "Delivery",
+    "Effect",
+    "Exchange",
+    "Fault",
+    "FaultTransport",
+    "FlakyServer",
+    "Hold",
+    "ModelAPI",
+    "Point",
+    "Reply",
+    "Seen",
+    "Wire",
+]

@@ -1,0 +1,29 @@
+"""What holds for every test: its own state directory, no outside settings, repeatable examples in CI."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROXIES = [f"{scheme}_PROXY" for scheme in ("ALL", "HTTP", "HTTPS", "NO")]
+OUTSIDE = ["SAMEKEY_SECRET", "SAMEKEY_STORE", *PROXIES, *(name.lower() for name in PROXIES)]
+"""Settings of the machine that would change what a test sees."""
+
+# A shared runner stalls now and then, so no deadline; in CI the examples are the same on every run.
+settings.register_profile("default", deadline=None)
+settings.register_profile("ci", settings.get_profile("default"), derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(autouse=True)
+def _machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep tests, and the children they start, away from the user's store and proxies."""
+    for name in OUTSIDE:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))

@@ -1,0 +1,140 @@
+"""Rules about the code itself that no linter has."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import samekey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted((ROOT / "src" / "samekey").rglob("*.py"))
+CORE = [path for path in SOURCES if "_core" in path.parts]
+
+MAX_LINES = 400
+
+IMPURE_CALLS = {"breakpoint", "compile", "eval", "exec", "input", "open", "print", "__import__"}
+IMPURE_METHODS = {"now", "today", "utcnow", "uuid1", "uuid4", "uuid6", "uuid7", "urandom", "getrandbits"}
+# Parts of packages that the core may otherwise use, so that the import linter cannot see them.
+IMPURE_MODULES = {
+    "email.message", "http.client", "http.server", "importlib.resources", "tenacity.nap", "urllib.request",
+}  # fmt: skip
+
+
+def label(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def impurities(tree: ast.AST) -> Iterator[str]:
+    """What a core module must not do, each with its line."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id=name)) if name in IMPURE_CALLS | IMPURE_METHODS:
+                yield f"line {node.lineno}: {name}()"
+            case ast.Call(func=ast.Attribute(attr=name)) if name in IMPURE_METHODS:
+                yield f"line {node.lineno}: .{name}()"
+            case ast.Import(names=names) if found := {alias.name for alias in names} & IMPURE_MODULES:
+                yield f"line {node.lineno}: import of {', '.join(sorted(found))}"
+            case ast.ImportFrom(module=str(module), names=names):
+                wanted = {module, *(f"{module}.{alias.name}" for alias in names)}
+                if found := wanted & IMPURE_MODULES:
+                    yield f"line {node.lineno}: import of {', '.join(sorted(found))}"
+            case ast.AsyncFunctionDef() | ast.Await() | ast.AsyncFor() | ast.AsyncWith():
+                yield f"line {node.lineno}: async code"
+            case ast.Global():
+                yield f"line {node.lineno}: a global that changes"
+            case _:
+                pass
+
+
+@pytest.mark.parametrize("path", CORE, ids=label)
+def test_the_core_reads_no_clock_draws_no_randomness_and_does_no_io(path: Path) -> None:
+    assert not list(impurities(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "datetime.now(UTC)",
+        "date.today()",
+        "uuid.uuid4()",
+        "uuid4()",
+        "open('x')",
+        "import urllib.request",
+        "from urllib import request",
+        "from http.client import HTTPConnection",
+        "async def f(): ...",
+        "def f():\n    global x",
+    ],
+)
+def test_the_search_for_impure_code_finds_it(code: str) -> None:
+    assert list(impurities(ast.parse(code)))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=label)
+def test_no_module_is_longer_than_one_can_keep_in_mind(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").count("\n")
+    assert lines <= MAX_LINES
+
+
+def test_public_names_are_sorted_and_every_one_can_be_imported() -> None:
+    assert list(samekey.__all__) == sorted(set(samekey.__all__))
+    assert not [name for name in samekey.__all__ if not hasattr(samekey, name)]
+
+
+def test_whatever_is_public_in_the_package_is_announced() -> None:
+    modules = {path.stem for path in (ROOT / "src" / "samekey").iterdir()}
+    seen = {name for name in vars(samekey) if not name.startswith("_")} - modules
+    assert seen <= set(samekey.__all__)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=label)
+def test_every_module_can_be_imported_with_the_cli_extra(path: Path) -> None:
+    parts = path.relative_to(ROOT / "src").with_suffix("").parts
+    if parts[-1] == "__main__":
+        pytest.skip("importing it runs it")
+    importlib.import_module(".".join(parts).removesuffix(".__init__"))
+
+
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def test_there_is_one_list_of_pythons() -> None:
+    metadata = project()["project"]
+    pythons = re.findall(r":: (3\.\d+)$", "\n".join(metadata["classifiers"]), re.MULTILINE)
+
+    assert metadata["requires-python"] == f">={pythons[0]}"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"Python {pythons[0]} or newer" in readme
+    assert f"Python {pythons[0]} to {pythons[-1]}" in readme
+
+
+def test_only_the_four_dependencies_are_needed() -> None:
+    names = [re.split(r"\W", requirement)[0] for requirement in project()["project"]["dependencies"]]
+    assert names == ["httpx", "platformdirs", "pydantic", "tenacity"]
+
+
+def test_the_readme_starts_with_the_two_commands_for_a_fresh_machine() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^```sh\n(.*)\n```$", readme, re.MULTILINE)[:2]
+
+    assert commands == [
+        "pip install uv && uv run --extra cli samekey demo",
+        "pip install uv && uv run pytest",
+    ]
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")], ids=label)
+def test_nobody_promises_what_no_client_can_keep(path: Path) -> None:
+    text = path.read_text(encoding="utf-8").lower()
+    assert not re.search(r"exactly[\s-]once", text)
