@@ -305,7 +305,7 @@ def _by_name(operations: Iterable[Operation]) -> dict[str, Operation]:
     return found
 
 
-def _check_choices(*, keep: str, freeze: str, actor: str, retry: object, window: object) -> None:
+def _check_choices(*, keep: str, freeze: str, actor: object, retry: object, window: object) -> None:
     if keep not in {"response", "reference"}:
         raise UsageError(f'keep={keep!r} is unknown; give "response" or "reference".')
     if freeze not in {"request", "nothing"}:
@@ -360,7 +360,7 @@ def _http_client(base_url: Any, http: Any, timeout: Any, options: Mapping[str, A
         raise UsageError(f"http= brings its own settings, so {names} would be ignored; set them on that client.")
     check_client(http)
     if str(base_url):
-        if str(http.base_url) not in {"", str(base_url), f"{str(base_url).rstrip('/')}/"}:
+        if str(http.base_url).rstrip("/") not in {"", str(base_url).rstrip("/")}:
             raise UsageError("base_url= and the base_url of http= differ; set it on that client only.")
         http.base_url = base_url
     return library_of(http), http

@@ -14,8 +14,8 @@ from samekey._core.freezing import unfreeze
 from samekey._core.keys import Identity
 from samekey._core.model import Existing, Outgoing, Record
 from samekey._core.plan import Contract, Plan, Profile
-from samekey._core.run import LookedUp
-from samekey._core.steps import Done, Send, Step, resume, start
+from samekey._core.run import Done, LookedUp
+from samekey._core.steps import Send, Step, resume, start
 from samekey._drivers.ports import Ports
 from samekey._drivers.runtime import BUDGETS, Clock, SystemClock, Unfinished
 from samekey._drivers.sync import drive

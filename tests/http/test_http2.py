@@ -72,7 +72,8 @@ def test_an_answer(connect2: Connect) -> None:
 def test_a_goaway_makes_no_second_send(connect2: Connect) -> None:
     def leaves(peer: Peer) -> None:
         session = Session(peer)
-        session.answer(session.next_request())
+        if stream := session.next_request():
+            session.answer(stream)
         if peer.number == 1:
             session.next_request()
             session.state.close_connection(last_stream_id=1)

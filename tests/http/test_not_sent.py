@@ -6,6 +6,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -149,6 +150,8 @@ def test_the_proxy_does_not_open_the_tunnel(
         assert not_sent(attempt(client, "https://api.shop.example/")) == summary
 
 
+# httpcore leaves the socket to the garbage collector when the handshake fails
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_the_socks_proxy_closes(connect: Connect) -> None:
     def greets(peer: Peer) -> None:
         peer.sock.recv(16)
@@ -171,13 +174,11 @@ def test_an_illegal_header_reaches_nobody_and_is_not_quoted(connect: Connect) ->
         request = client.build_request("POST", "/", headers={"X-Token": "se\ncret"}, json={})
         result = attempt(client, request=request)
     assert not_sent(result) == "the request breaks the rules of HTTP"
-    assert got == [b""]
+    assert got in ([], [b""])  # [] where the server ended before it accepted
     assert "cret" not in repr(result)
 
 
 def test_the_clock_has_passed_the_end_before_the_send(connect: Connect) -> None:
-    from datetime import timedelta
-
     with Server(answering) as server:
         client = connect(base_url=server.url)
         summary = not_sent(attempt(client, clock=lambda: NOW + timedelta(seconds=60)))
@@ -186,15 +187,13 @@ def test_the_clock_has_passed_the_end_before_the_send(connect: Connect) -> None:
 
 
 def test_the_clock_passes_the_end_while_connecting(connect: Connect) -> None:
-    from datetime import timedelta
-
     readings: Iterator[int] = iter([0, 60])
     got: list[bytes] = []
     with Server(lambda peer: got.append(peer.sock.recv(1))) as server:
         client = connect(base_url=server.url)
         result = attempt(client, clock=lambda: NOW + timedelta(seconds=next(readings)))
         assert not_sent(result) == "the time for this attempt ran out before it began"
-    assert got == [b""]
+    assert got in ([], [b""])  # [] where the server ended before it accepted
     assert result.error is None
 
 

@@ -152,6 +152,11 @@ class Plan:
         text = "\n".join(f"{name}:{value}" for name, value in sorted(self.outgoing.credentials))
         return keyed_digest(self.secret, "credential", text.encode("utf-8", "surrogatepass"))
 
+    @property
+    def fresh_connection(self) -> bool:
+        """Whether to avoid used connections: a stale one looks like a server that died, and no resend could tell."""
+        return not self.profile.keyed or self.window_seconds is None
+
     def frozen(self) -> bytes:
         """The frozen request, as it is stored."""
         return freeze(

@@ -26,7 +26,7 @@ class _RetryState(RetryCallState):
 
     u: float
 
-    def __init__(self, attempt_number: int, elapsed: float, jitter: float, error: BaseException | None) -> None:
+    def __init__(self, attempt_number: int, elapsed: float, jitter: float) -> None:
         self.start_time = 0.0
         self.outcome_timestamp = elapsed
         self.attempt_number = attempt_number
@@ -39,10 +39,7 @@ class _RetryState(RetryCallState):
         self.retry_object: Any = None
         self.u = jitter
         self.outcome = Future(attempt_number)
-        if error is None:
-            self.outcome.set_result(None)
-        else:
-            self.outcome.set_exception(error)
+        self.outcome.set_result(None)
 
 
 class FullJitter(wait_base):
@@ -94,7 +91,7 @@ class Pause:
 
 
 def next_pause(
-    backoff: Backoff, *, attempt: int, elapsed: float, jitter: float, hint: float | None, error: BaseException | None
+    backoff: Backoff, *, attempt: int, elapsed: float, jitter: float, hint: float | None
 ) -> Pause:
     """Decides whether and after how many seconds the next attempt may be made.
 
@@ -104,9 +101,8 @@ def next_pause(
         elapsed: seconds since this run began.
         jitter: a uniform number in [0, 1).
         hint: seconds the API asked for, or None. It overrides the strategy and is never cut short.
-        error: what the last attempt brought, for strategies that look at it.
     """
-    state = _RetryState(attempt, elapsed, jitter, error)
+    state = _RetryState(attempt, elapsed, jitter)
     seconds = max(0.0, float(backoff.wait(state))) if hint is None else hint
     state.upcoming_sleep = seconds
     if attempt >= backoff.attempts:

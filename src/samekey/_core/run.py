@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Final
 
 from samekey._core.classify import Judgement, Kind
-from samekey._core.model import Moment, Record, Reply, Result
+from samekey._core.model import Event, Moment, Record, Reply, Result, Settlement
 from samekey._core.plan import Plan
 from samekey._core.verdicts import Verdict
+from samekey.errors import SamekeyError
 
 FOUND: Final = "found"
 ABSENT: Final = "absent"
@@ -54,6 +55,27 @@ class Run:
     def left(self, now: Moment) -> float:
         """Seconds left of the deadline."""
         return self.plan.backoff.deadline - self.elapsed(now)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The end.
+
+    Attributes:
+        run: the run that ended.
+        record: the record as last known; None if there is none.
+        error: what to raise; None to return a result.
+        reply: the answer of this run's own attempt that the result or the error is about; None for a stored one.
+        note: an event to add to the record.
+        unrecorded: a settlement that could not be written and is to be tried again.
+    """
+
+    run: Run
+    record: Record | None
+    error: SamekeyError | None = None
+    reply: Reply | None = None
+    note: Event | None = None
+    unrecorded: Settlement | None = None
 
 
 @dataclass(frozen=True, slots=True)

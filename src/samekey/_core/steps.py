@@ -29,35 +29,12 @@ from samekey._core.model import (
     Settled,
     Settlement,
     StoreFailed,
-    later,
 )
 from samekey._core.plan import Plan
 from samekey._core.policy import next_pause
-from samekey._core.run import ABSENT, FOUND, Attempt, LookedUp, Run
+from samekey._core.run import ABSENT, FOUND, Attempt, Done, LookedUp, Run
 from samekey._core.states import Status
 from samekey._core.verdicts import Verdict
-from samekey.errors import SamekeyError
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The end.
-
-    Attributes:
-        run: the run that ended.
-        record: the record as last known; None if there is none.
-        error: what to raise; None to return a result.
-        reply: the answer of this run's own attempt that the result or the error is about; None for a stored one.
-        note: an event to add to the record.
-        unrecorded: a settlement that could not be written and is to be tried again.
-    """
-
-    run: Run
-    record: Record | None
-    error: SamekeyError | None = None
-    reply: Reply | None = None
-    note: Event | None = None
-    unrecorded: Settlement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +115,11 @@ class Renew:
                 return self._failed(reply)
 
     def _failed(self, reply: StoreFailed) -> Done:
-        plan, record = self.run.plan, self.record
-        if self.last is None or self.last.kind in {Kind.NOT_SENT, Kind.IN_FRONT}:
+        plan, record, last = self.run.plan, self.record, self.last
+        if last is None or last.kind in {Kind.NOT_SENT, Kind.IN_FRONT}:
             return Done(self.run, record, words.store_failed(plan, reply.error, record, uncertain=reply.uncertain))
-        error = words.unknown(record, summary=f"{self.last.summary}; then {reply.error}", retry_after=None, retry_until=self.closes_at)
-        return Done(self.run, record, error)
+        summary = f"{last.summary}; then {reply.error}"
+        return Done(self.run, record, words.unknown(record, summary=summary, retry_after=None, retry_until=self.closes_at))
 
     def interrupted(self, now: Moment) -> "Step":
         """The attempt may be recorded; it was not made."""
@@ -222,24 +199,17 @@ class Sleep:
         window = window_now(self.run.plan, record, now) if self.attempt.open_before_next else None
         if window is not None and not window.open:
             return _give_up(self.attempt, now, retry_after=None)
-        frozen = unfreeze(record.frozen_request or b"") if record.frozen_request else None
-        if frozen is None:
-            return _give_up(self.attempt, now, retry_after=None)
-        lease_over = record.lease_expires_at is None or now.wall >= record.lease_expires_at
-        renewal = Renewal(
-            identity=record.identity,
-            expect=verdicts.expect(record),
-            holder=record.holder,
-            new_holder=self.run.plan.holder,
-            new_fence=record.fence + lease_over,
-            lease_expires_at=later(now.wall, self.run.plan.lease_seconds),
+        frozen = unfreeze(record.frozen_request or b"")
+        renewal = verdicts.renewal(
+            self.run.plan,
+            record,
+            now,
+            take_over=record.lease_expires_at is None or now.wall >= record.lease_expires_at,
             open_attempts=record.open_attempts + self.attempt.maybe_done,
-            at=now.wall,
-            nonce=self.run.plan.nonce,
             event=Event(now.wall, "retry", judgement.summary),
         )
-        lease_end = later(now.wall, self.run.plan.lease_seconds)
-        return Renew(self.run, record, renewal, frozen, window.closes_at if window else lease_end, judgement)
+        closes_at = window.closes_at if window else renewal.lease_expires_at
+        return Renew(self.run, record, renewal, frozen, closes_at, judgement)
 
     def interrupted(self, now: Moment) -> "Step":
         """Stopped between two attempts."""
@@ -298,12 +268,7 @@ class Settle:
         record = self.record
         if self.verdict.kind is Kind.SUCCESS:
             return Done(self.run, record, None, self.reply, unrecorded=self.settlement)
-        summary = f"{self.verdict.summary or 'no answer'}; it could not be recorded: {failed.error}"
-        window = window_now(self.run.plan, record, now)
-        if self.verdict.reason or not window.open:
-            error: SamekeyError = words.needs_review(record, self.verdict.reason or window.reason)
-        else:
-            error = words.unknown(record, summary=summary, retry_after=None, retry_until=window.closes_at)
+        error = self.verdict.unrecorded(record, window_now(self.run.plan, record, now), failed.error)
         return Done(self.run, record, error, unrecorded=self.settlement)
 
     def interrupted(self, now: Moment) -> "Step":
@@ -352,34 +317,21 @@ def _first_send(run: Run, claimed: Claimed, now: Moment) -> Send:
     plan, record = run.plan, claimed.record
     run = Run(plan, run.sent + 1, run.waited, run.recovered, claimed.duplicate)
     lease = record.lease_expires_at or now.wall
-    return Send(run, record, None, lease, run.left(now), _wants_fresh(plan))
+    return Send(run, record, None, lease, run.left(now), plan.fresh_connection)
 
 
 def _send(run: Run, record: Record, frozen: Frozen, closes_at: datetime, now: Moment) -> Send:
     run = replace(run, sent=run.sent + 1)
     lease = record.lease_expires_at or now.wall
-    return Send(run, record, frozen, min(lease, closes_at), run.left(now), _wants_fresh(run.plan))
-
-
-def _wants_fresh(plan: Plan) -> bool:
-    """A stale connection looks like a server that died; where no resend can tell, avoid it."""
-    return not plan.profile.keyed or plan.window_seconds is None
+    return Send(run, record, frozen, min(lease, closes_at), run.left(now), run.plan.fresh_connection)
 
 
 def _take_over(run: Run, decision: TakeOver, now: Moment) -> Step:
     record, plan = decision.record, run.plan
     kind = "credential_changed" if decision.credential_changed else "recovery"
-    renewal = Renewal(
-        identity=record.identity,
-        expect=verdicts.expect(record),
-        holder=record.holder,
-        new_holder=plan.holder,
-        new_fence=record.fence + 1,
-        lease_expires_at=later(now.wall, plan.lease_seconds),
-        open_attempts=record.open_attempts + 1,
-        at=now.wall,
-        nonce=plan.nonce,
-        event=Event(now.wall, kind, f"attempt {record.attempts + 1}"),
+    event = Event(now.wall, kind, f"attempt {record.attempts + 1}")
+    renewal = verdicts.renewal(
+        plan, record, now, take_over=True, open_attempts=record.open_attempts + 1, event=event
     )
     return Renew(replace(run, recovered=True), record, renewal, decision.frozen, decision.closes_at, None)
 
@@ -398,14 +350,8 @@ def _again_or_not(attempt: Attempt, now: Moment) -> Step:
             return _review(attempt, reason, now)
     if judgement.kind is Kind.IN_PROGRESS and plan.contract.on_in_progress == "raise":
         return _give_up(attempt, now, retry_after=judgement.hint or 1.0)
-    pause = next_pause(
-        plan.backoff,
-        attempt=run.sent,
-        elapsed=run.elapsed(now),
-        jitter=now.jitter,
-        hint=judgement.hint,
-        error=None,
-    )
+    elapsed, hint = run.elapsed(now), judgement.hint
+    pause = next_pause(plan.backoff, attempt=run.sent, elapsed=elapsed, jitter=now.jitter, hint=hint)
     if not judgement.resend or attempt.interrupted or pause.stop or plan.outgoing.body is None:
         return _give_up(attempt, now, retry_after=pause.seconds if judgement.resend else None)
     return Sleep(run, attempt, pause.seconds)
@@ -437,9 +383,15 @@ def _look_up_or_stop(run: Run, record: Record, reason: str, summary: str, now: M
     return _stop(run, record, reason, summary, now, reply)
 
 
-def _stop(run: Run, record: Record, reason: str, summary: str, now: Moment, reply: Reply | None) -> Settle:
+def _stop(run: Run, record: Record, reason: str, summary: str, now: Moment, reply: Reply | None) -> Step:
     verdict = Verdict(Kind.UNKNOWN, summary, reply.status if reply else None, reason)
-    return Settle(run, record, verdicts.stop(record, reason, summary, now), verdict, reply)
+    if reason != "window_unknown":
+        return Settle(run, record, verdicts.stop(record, reason, summary, now), verdict, reply)
+    # The missing fact may be declared tomorrow: the record stays open for it.
+    if record.status is Status.UNKNOWN:
+        return Done(run, record, verdict.error(record), note=Event(now.wall, "blocked", reason))
+    settlement = verdicts.no_answer(record, Judgement(Kind.UNKNOWN, summary or reason), now, kind="blocked")
+    return Settle(run, record, settlement, verdict, reply)
 
 
 def _settle_not_sent(run: Run, record: Record, now: Moment) -> Step:

@@ -6,11 +6,12 @@ from typing import Final
 
 from samekey._core import words
 from samekey._core.classify import Judgement, Kind
-from samekey._core.model import Event, Expect, Moment, Record, Reply, Result, Settlement, later
+from samekey._core.model import Event, Expect, Moment, Record, Renewal, Reply, Result, Settlement, later
 from samekey._core.plan import Plan
 from samekey._core.reading import reference_of, result_of
 from samekey._core.states import Move
-from samekey.errors import SamekeyError
+from samekey._core.window import Window
+from samekey.errors import SamekeyError, StoreError
 
 SHORT_WINDOW_SECONDS: Final = 3600.0
 """Up to this window a lost settlement might not be repaired by a replay in time, so it is written durably (R7b)."""
@@ -71,9 +72,35 @@ class Verdict:
                 )
 
 
+    def unrecorded(self, record: Record, window: Window, failed: StoreError) -> SamekeyError:
+        """What is told where the store could not write it: never that nothing happened (R7)."""
+        if self.reason or not window.open:
+            return words.needs_review(record, self.reason or window.reason)
+        summary = f"{self.summary or 'no answer'}; it could not be recorded: {failed}"
+        return words.unknown(record, summary=summary, retry_after=None, retry_until=window.closes_at)
+
+
 def expect(record: Record) -> Expect:
     """The row as it was seen."""
     return Expect(record.generation, record.fence, record.status)
+
+
+def renewal(
+    plan: Plan, record: Record, now: Moment, *, take_over: bool, open_attempts: int, event: Event
+) -> Renewal:
+    """Permission for a further attempt, to be written before it is made (R5)."""
+    return Renewal(
+        identity=record.identity,
+        expect=expect(record),
+        holder=record.holder,
+        new_holder=plan.holder,
+        new_fence=record.fence + take_over,
+        lease_expires_at=later(now.wall, plan.lease_seconds),
+        open_attempts=open_attempts,
+        at=now.wall,
+        nonce=plan.nonce,
+        event=event,
+    )
 
 
 def success(plan: Plan, record: Record, reply: Reply, now: Moment) -> Settlement:
@@ -133,7 +160,7 @@ def nothing_done(record: Record, summary: str, now: Moment) -> Settlement:
 
 def no_answer(record: Record, judgement: Judgement, now: Moment, *, kind: str = "unknown") -> Settlement:
     """It may have happened; the same key may be sent again."""
-    proven = judgement.kind is Kind.NOT_SENT
+    proven = judgement.kind in {Kind.NOT_SENT, Kind.IN_FRONT}
     return Settlement(
         identity=record.identity,
         expect=expect(record),

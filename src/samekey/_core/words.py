@@ -218,9 +218,13 @@ def needs_review(record: Record, reason: str) -> NeedsReviewError:
     """Only a person can tell."""
     sent = clock(record.first_sent_at or record.created_at)
     short = record.idempotency_key[:8]
+    if reason == "window_unknown":
+        what = f"declare window= as the API's documentation has it and run it again, or look at {host(record)}"
+    else:
+        what = f"look at {host(record)} whether it happened ('samekey show {short}' tells what was sent and when)"
     return NeedsReviewError(
         f"{record.label}: sent {sent} without a usable answer, and {REASONS.get(reason, reason)}, so it is not sent again; "
-        f"look at {host(record)}, then run 'samekey resolve {short}' with --happened or --did-not-happen.",
+        f"{what}.",
         **context(record, reason=reason),
     )
 

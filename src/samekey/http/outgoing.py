@@ -150,8 +150,14 @@ def _build(
         return client.build_request(method, url, **given)
     except library.module.InvalidURL:
         raise UsageError("the URL cannot be parsed.") from None
-    except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+    except _UNBUILDABLE as error:
         raise UsageError(_unbuildable(library, given, error)) from None
+
+
+# What httpx raises on values that it did not expect. Not OSError: a file that cannot be read is no wrong call.
+_UNBUILDABLE: Final = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError
+)  # fmt: skip
 
 
 def _with_boundary(client: Any, headers: Any, boundary: str) -> Any:

@@ -1,7 +1,7 @@
 """Records as rows of SQL and back."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -26,8 +26,8 @@ _HEADERS: Final = FIELDS.index("response_headers")
 _VOLATILE: Final = FIELDS.index("volatile")
 _GUARDED: Final = FIELDS.index("guarded")
 
-# Escapes everything beyond ASCII, lone surrogates too, which SQLite would not take.
-_dump: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=dict).encode
+# With its quotes. Escapes everything beyond ASCII, lone surrogates too, which SQLite would not take.
+_quoted: Final = json.encoder.encode_basestring_ascii
 
 
 def encode(record: Record) -> tuple[Any, ...]:
@@ -38,10 +38,10 @@ def encode(record: Record) -> tuple[Any, ...]:
         if moment is not None:
             row[index] = moment.timestamp()
     for index in _JSON:
-        row[index] = _dump(row[index]) if row[index] else "{}"
+        row[index] = _mapping_text(row[index])
     row[_STATUS] = record.status.value  # exact types spare sqlite3 the search for an adapter
     row[_HEADERS] = headers_text(record.response_headers)
-    row[_VOLATILE] = _dump(record.volatile) if record.volatile else "[]"
+    row[_VOLATILE] = names_text(record.volatile)
     row[_GUARDED] = int(record.guarded)
     return tuple(row)
 
@@ -62,14 +62,21 @@ def decode(row: Sequence[Any]) -> Record:
     return Record(**dict(zip(FIELDS, values, strict=True)))
 
 
+# Of these flat texts the general encoder would spend more time on its own construction than on them.
+
+
+def _mapping_text(mapping: Mapping[str, str]) -> str:
+    return f"{{{','.join([f'{_quoted(name)}:{_quoted(text)}' for name, text in mapping.items()])}}}"
+
+
 def headers_text(headers: Sequence[tuple[str, str]]) -> str:
     """Header fields as JSON."""
-    return _dump(headers) if headers else "[]"
+    return f"[{','.join([f'[{_quoted(name)},{_quoted(text)}]' for name, text in headers])}]"
 
 
-def names_text(names: Sequence[str]) -> str:
+def names_text(names: Iterable[str]) -> str:
     """Names as JSON."""
-    return _dump(list(names))
+    return f"[{','.join(map(_quoted, names))}]"
 
 
 def seconds_of(time: datetime | None) -> float | None:

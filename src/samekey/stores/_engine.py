@@ -71,6 +71,7 @@ class Engine:
         self._queue: deque[Job[Any]] = deque()
         self._level = ""
         self._inode: tuple[int, int] | None = None
+        self.scope_names: dict[str, tuple[str, ...]] = {}
 
     def after_fork(self) -> None:
         """Leaves the parent what is the parent's; the next verb opens anew."""
@@ -148,6 +149,7 @@ class Engine:
         return secret
 
     def _drop(self) -> None:
+        self.scope_names.clear()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -236,8 +238,9 @@ class Engine:
         except OSError as error:
             raise from_os(error, self.files.shown) from error
         self._gather(jobs)
+        full = jobs[0].full if len(jobs) == 1 else any(job.full for job in jobs)
         try:
-            self._begin(connection, full=any(job.full for job in jobs))
+            self._begin(connection, full=full)
         except sqlite3.Error as error:
             raise from_sqlite(error, self.files.shown, so=jobs[0].so) from error
         if self._run_all(connection, jobs):

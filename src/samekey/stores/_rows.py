@@ -10,6 +10,8 @@ from samekey._core.model import Claim, Event, Expect, Record, Renewal, Settled, 
 from samekey._core.states import UNSETTLED, Move, Status, after
 
 FIELDS: Final = tuple(field.name for field in fields(Record))
+# Records are frozen, but not before they are finished: these write their slots.
+_PUT: Final[dict[str, Callable[[Record, Any], None]]] = {name: vars(Record)[name].__set__ for name in FIELDS}
 values_of: Final[Callable[[Record], tuple[Any, ...]]] = attrgetter(*FIELDS)
 
 _REVIEWED_WITH_A_LATER: Final = frozenset({Status.PENDING, Status.UNKNOWN, Status.REJECTED})
@@ -17,10 +19,13 @@ _CONTRADICTION: Final = "effect_after_close"
 
 
 def changed(record: Record, changes: dict[str, Any]) -> Record:
-    """A copy with changes; half the price of `dataclasses.replace`."""
-    values = dict(zip(FIELDS, values_of(record), strict=True))
-    values.update(changes)
-    return Record(**values)
+    """A copy with changes; a quarter of the price of `dataclasses.replace`, which settling cannot afford."""
+    new = object.__new__(Record)
+    for put, value in zip(_PUT.values(), values_of(record), strict=False):
+        put(new, value)
+    for name, value in changes.items():
+        _PUT[name](new, value)
+    return new
 
 
 def matches(record: Record, expect: Expect, holder: str | None = None) -> bool:

@@ -42,11 +42,18 @@ class Found:
 
 
 def claim_row(
-    running: Running, claim: Claim, connection: Connection
+    running: Running, known_names: dict[str, tuple[str, ...]], claim: Claim, connection: Connection
 ) -> Claimed | DuplicateFound | ScopeNamesDiffer | Found:
-    """Writes a claim if it may be written."""
+    """Writes a claim if it may be written.
+
+    Args:
+        running: learns of the task before the commit, so that no other thread sees the row without it.
+        known_names: the scope names of operations as they were read before.
+        claim: what to write.
+        connection: in a transaction.
+    """
     record = claim.record
-    names = _known_names(connection, record)
+    names = known_names.get(record.operation_name) or _known_names(connection, known_names, record)
     if names is not None and not _rows.same_names(names, record.scope):
         return ScopeNamesDiffer(names)
     duplicate: Record | None = None
@@ -66,7 +73,6 @@ def claim_row(
         connection.execute(_sql.ADD_OPERATION, (record.operation_name, names_text(tuple(record.scope))))
     if claim.event is not None:
         write_event(connection, record, claim.event)
-    # Before the commit: no other thread may see the row without the task behind it.
     running.begin(record)
     return Claimed(record, duplicate)
 
@@ -82,9 +88,15 @@ def _claimed_before(running: Running, claim: Claim, connection: Connection) -> C
     return Found.of(connection, record, record.identity)
 
 
-def _known_names(connection: Connection, record: Record) -> tuple[str, ...] | None:
+def _known_names(
+    connection: Connection, known_names: dict[str, tuple[str, ...]], record: Record
+) -> tuple[str, ...] | None:
     row = connection.execute(_sql.SCOPE_NAMES, (record.operation_name,)).fetchone()
-    return None if row is None else tuple(json.loads(row[0]))
+    if row is None:
+        return None
+    # Read, so committed; and never changed afterwards.
+    names = known_names[record.operation_name] = tuple(json.loads(row[0]))
+    return names
 
 
 def _duplicate(connection: Connection, claim: Claim) -> Record | None:

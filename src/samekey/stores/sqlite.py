@@ -112,7 +112,7 @@ class SQLiteStore:
         record = claim.record
         task = (record.identity, record.generation, record.fence)
         try:
-            answer = self._engine.write(partial(claim_row, running, claim), full=True)
+            answer = self._engine.write(partial(claim_row, running, self._engine.scope_names, claim), full=True)
         except BaseException:
             running.end(task)
             raise
