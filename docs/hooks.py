@@ -1,15 +1,20 @@
 """Pages that are made from the code, so that they cannot say something else than it does.
 
-`<!-- made: states -->` in a page becomes the diagram and the table of `samekey._core.states`.
+A mark in a page, `<!-- made: states -->`, becomes the diagram and the table of `samekey._core.states`;
+`commands` becomes the help of each command, and `exits` the table of exit codes.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 from samekey._core.states import TRANSITIONS, UNSETTLED, Status
+from samekey.cli.exits import EXIT_CODES
 
-MARK = "<!-- made: states -->"
+COMMANDS = ("demo", "list", "show")
 
 
 def diagram() -> str:
@@ -43,6 +48,39 @@ def states() -> str:
     return f"{diagram()}\n\n{table()}\n\nNot settled, and therefore never removed by age: {unsettled}."
 
 
+def commands() -> str:
+    """What each command says of itself."""
+    return "\n\n".join(f"## samekey {name}\n\n```text\n{usage(name)}\n```" for name in COMMANDS)
+
+
+def usage(name: str) -> str:
+    """The help of one command, without the exit codes, which are the same for all."""
+    told = subprocess.run(
+        [sys.executable, "-m", "samekey.cli", name, "--help"],
+        env=os.environ | {"NO_COLOR": "1"},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    return told.stdout.partition("  Exit codes:")[0].strip()
+
+
+def exits() -> str:
+    """The exit codes as a Markdown table."""
+    rows = [f"| {code.value} | {meaning} |" for code, meaning in EXIT_CODES.items()]
+    return "\n".join(["| code | meaning |", "|---|---|", *rows])
+
+
+MADE = {
+    "<!-- made: states -->": states,
+    "<!-- made: commands -->": commands,
+    "<!-- made: exits -->": exits,
+}
+
+
 def on_page_markdown(markdown: str, **_context: Any) -> str:
     """MkDocs calls this for each page before it is rendered."""
-    return markdown.replace(MARK, states()) if MARK in markdown else markdown
+    for mark, make in MADE.items():
+        if mark in markdown:
+            markdown = markdown.replace(mark, make())
+    return markdown

@@ -69,6 +69,10 @@ def _faults(error: ValidationError) -> str:
     return "; ".join(dict.fromkeys(texts))
 
 
+def _number(value: float) -> Any:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 class RetryBudget(_Declared):
     """Keeps retries a small part of the traffic to one origin, over all clients of the process.
 
@@ -81,7 +85,7 @@ class RetryBudget(_Declared):
     per_second: float = Field(default=10.0, gt=0)
 
     def __init__(self, *, ratio: float = 0.1, per_second: float = 10.0) -> None:
-        self._build("RetryBudget", {"ratio": float(ratio), "per_second": float(per_second)})
+        self._build("RetryBudget", {"ratio": _number(ratio), "per_second": _number(per_second)})
 
 
 class RetryPolicy(_Declared):
@@ -121,10 +125,6 @@ class RetryPolicy(_Declared):
     def backoff(self) -> Backoff:
         """The policy as the core uses it."""
         return Backoff(self.attempts, self.deadline, self.wait or FullJitter(), self.stop)
-
-
-def _number(value: float) -> Any:
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class Operation(_Declared):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,9 @@ from samekey.http.exchange import Exchange, exchange
 from samekey.http.library import Library, library_of
 from samekey.http.outgoing import Prepared, prepare
 
+TRUST = ssl.create_default_context()
+"""Made once: it takes longer than most tests."""
+
 NOW = datetime(2026, 11, 24, 5, 10, tzinfo=UTC)
 
 
@@ -26,7 +30,7 @@ def module(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def library(module: Any) -> Iterator[Library[Any, Any]]:
-    with module.Client() as client:
+    with module.Client(verify=TRUST) as client:
         yield library_of(client)
 
 
@@ -36,7 +40,7 @@ def connect(module: Any) -> Iterator[Callable[..., Any]]:
     with ExitStack() as stack:
 
         def make(**options: Any) -> Any:
-            return stack.enter_context(module.Client(**{"timeout": 10.0, **options}))
+            return stack.enter_context(module.Client(**{"timeout": 10.0, "verify": TRUST, **options}))
 
         yield make
 

@@ -75,13 +75,20 @@ class Wrapper(httpx.BaseTransport, httpx2.BaseTransport):
         lambda module: {"transport": Wrapper(Wrapper(module.HTTPTransport(retries=3)))},
     ],
 )
-def test_retries_below_are_found(module: Any, connect: Connect, options: Callable[[Any], dict[str, Any]]) -> None:
-    with pytest.raises(UsageError, match=r"^http=: this client retries by itself \(retries=3\), which samekey cannot see"):
+def test_retries_below_are_found(
+    module: Any, connect: Connect, options: Callable[[Any], dict[str, Any]]
+) -> None:
+    with pytest.raises(
+        UsageError, match=r"^http=: this client retries by itself \(retries=3\), which samekey cannot see"
+    ):
         check_client(connect(**options(module)))
 
 
 def test_a_retrying_transport_is_found_by_its_name() -> None:
-    with httpx.Client(transport=Wrapper(RetryTransport())) as client, pytest.raises(UsageError, match="RetryTransport"):
+    with (
+        httpx.Client(transport=Wrapper(RetryTransport())) as client,
+        pytest.raises(UsageError, match="RetryTransport"),
+    ):
         check_client(client)
 
 
@@ -120,7 +127,9 @@ def test_wrong_options_are_refused(library: Library[Any, Any]) -> None:
 # --- the log ---------------------------------------------------------------------------------------------------
 
 
-def test_the_log_line_has_no_query_and_no_userinfo(library: Library[Any, Any], caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_line_has_no_query_and_no_userinfo(
+    library: Library[Any, Any], caplog: pytest.LogCaptureFixture
+) -> None:
     for _ in range(2):
         quiet(library)
     module = library.module
@@ -142,7 +151,11 @@ def test_mocked_answers_and_mocked_failures() -> None:
         result = attempt(client)
         assert result.reply is not None
         assert result.reply.status == 201
-        for error, sent in [(httpx.ConnectError, False), (httpx.PoolTimeout, False), (httpx.ReadTimeout, True)]:
+        for error, sent in [
+            (httpx.ConnectError, False),
+            (httpx.PoolTimeout, False),
+            (httpx.ReadTimeout, True),
+        ]:
             route.side_effect = error
             failure = attempt(client).failure
             assert failure is not None

@@ -37,6 +37,7 @@ def test_an_answer_is_read_decoded_and_framed(connect: Connect) -> None:
     assert result.reply is not None
     assert (result.reply.status, result.reply.body, result.reply.framed) == (200, b'{"id": 7}', True)
     assert result.reply.header("content-type") == "application/json"
+    assert result.native is not None
     assert result.native.json() == {"id": 7}
 
 
@@ -267,7 +268,8 @@ def test_a_connection_that_the_server_has_closed_is_replaced_silently(connect: C
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), GeneratorExit()])
 @pytest.mark.parametrize(
-    "event", ["send_request_body.started", "receive_response_headers.started", "receive_response_body.complete"]
+    "event",
+    ["send_request_body.started", "receive_response_headers.started", "receive_response_body.complete"],
 )
 def test_interrupted_after_the_first_byte(connect: Connect, event: str, error: BaseException) -> None:
     def trace(name: str, _info: Any) -> None:
@@ -318,7 +320,7 @@ def test_a_transport_that_retries_is_stopped_at_its_second_send(connect: Connect
             while True:
                 try:
                     return self.inner.handle_request(request)
-                except Exception:  # noqa: BLE001, S112
+                except Exception:  # noqa: BLE001
                     continue
 
         def close(self) -> None:

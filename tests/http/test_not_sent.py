@@ -238,3 +238,64 @@ def test_the_request_is_as_before_after_an_attempt(connect: Connect) -> None:
         with contextlib.suppress(StopIteration):
             attempt(client, request=ready.request, timeout_left=1.0)
     assert ready.request.extensions == before
+
+
+# --- no event at all -------------------------------------------------------------------------------------------
+
+
+def broken(_request: Any) -> None:
+    raise ZeroDivisionError
+
+
+def test_a_request_hook_raises(connect: Connect) -> None:
+    with Server(answering) as server:
+        client = connect(base_url=server.url, auth=("u", "p"), event_hooks={"request": [broken]})
+        assert not_sent(attempt(client)) == "an unexpected ZeroDivisionError"
+    assert server.connections == 0
+
+
+def test_ctrl_c_while_waiting_for_the_pool(
+    connect: Connect, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = connect()
+
+    def interrupted(*_args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(client._transport._pool, "_assign_requests_to_connections", interrupted)
+    with contextlib.suppress(KeyboardInterrupt):
+        assert not_sent(attempt(client, "http://api.shop.example/")) == "interrupted by Ctrl-C"
+
+
+def by_a_flow(module: Any) -> dict[str, Any]:
+    return {"auth": lambda request: request, "event_hooks": {"request": [broken]}}
+
+
+def by_a_mock(module: Any) -> dict[str, Any]:
+    return {"transport": module.MockTransport(broken)}
+
+
+def by_a_hook_that_hides_the_trace(module: Any) -> dict[str, Any]:
+    def hides(request: Any) -> None:
+        request.extensions = {}
+        raise ZeroDivisionError
+
+    return {"event_hooks": {"request": [hides]}}
+
+
+@pytest.mark.parametrize("options", [by_a_flow, by_a_mock, by_a_hook_that_hides_the_trace])
+def test_silence_proves_nothing_where_others_may_have_sent(
+    connect: Connect, module: Any, options: Callable[[Any], dict[str, Any]]
+) -> None:
+    failure = attempt(connect(**options(module)), "http://api.shop.example/").failure
+    assert failure is not None
+    assert failure.sent
+
+
+def test_silence_proves_nothing_for_a_patched_transport(
+    connect: Connect, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.HTTPTransport, "handle_request", lambda _self, request: broken(request))
+    failure = attempt(connect(), "http://api.shop.example/").failure
+    assert failure is not None
+    assert failure.sent

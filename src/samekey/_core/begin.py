@@ -19,7 +19,7 @@ from samekey._core.model import Existing, Frozen, Moment, Record
 from samekey._core.plan import Plan
 from samekey._core.states import Status
 from samekey._core.window import Window, window_of
-from samekey.errors import SamekeyError
+from samekey.errors import SamekeyError, StoreFormatError
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,7 @@ def window_now(plan: Plan, record: Record, now: Moment, high_water: datetime | N
         window_seconds=plan.window_seconds,
         attempt_seconds=plan.outgoing.attempt_seconds,
         lease_seconds=plan.lease_seconds,
+        max_delay_seconds=plan.max_delay_seconds,
         high_water=high_water,
     )
 
@@ -175,7 +176,10 @@ def _after_unknown(plan: Plan, existing: Existing, now: Moment) -> Decision:
         return Check(record, window.reason)
     if record.frozen_request is None:
         return Check(record, "not_frozen")
-    frozen = unfreeze(record.frozen_request)
+    try:
+        frozen = unfreeze(record.frozen_request)
+    except StoreFormatError as error:
+        return Refuse(words.store_failed(plan, error, record, uncertain=False), record)
     if frozen.body is None and (plan.recovering or frozen.body_digest != _body_digest(plan)):
         if plan.recovering:
             return Refuse(words.needs_review(record, "not_frozen"), record)

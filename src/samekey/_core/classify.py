@@ -86,7 +86,9 @@ def judge(
     if base.kind in {Kind.SUCCESS, Kind.REFUSED} and not _told_to_retry(profile, answer, base):
         return base
     directive = _directive(profile, answer)
-    kind = Kind.IN_FRONT if base.kind is Kind.REFUSED else base.kind
+    # "Try again" about a refusal: nothing was done by this attempt; of an earlier one it says nothing.
+    turned_away = Kind.IN_FRONT if alone else Kind.UNKNOWN
+    kind = turned_away if base.kind is Kind.REFUSED else base.kind
     return Judgement(
         kind,
         base.summary,

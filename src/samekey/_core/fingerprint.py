@@ -23,7 +23,11 @@ SCHEME: Final = "1"
 MAX_FIELDS: Final = 64
 """Fields that get a digest of their own; the rest is covered by the fingerprint alone."""
 
-_dump = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), sort_keys=True).encode
+MAX_DEPTH: Final = 100
+"""Deepest JSON that is taken by its meaning. Fixed, so that the same body is read alike from any depth of the stack."""
+
+_dump = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"), sort_keys=True).encode
+_FULL: Final = MAX_FIELDS + 2  # "method" and "url" come on top
 _BOUNDARY = re.compile(r"""boundary\s*=\s*(?:"([^"]+)"|([^\s;]+))""", re.IGNORECASE)
 _PART_NAME = re.compile(rb"""[;\s]name="([^"]*)\"""", re.IGNORECASE)
 _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
@@ -99,8 +103,11 @@ def fingerprint(secret: bytes, request: Outgoing, content: Content, volatile: It
 
 def changed_fields(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
     """The fields that differ between two requests, or ("body",) if the difference lies beyond the digests."""
-    names = [name for name in (*before, *(name for name in now if name not in before)) if before.get(name) != now.get(name)]
-    return tuple(names) or ("body",)
+    every = (*before, *(name for name in now if name not in before))
+    differing = [name for name in every if before.get(name) != now.get(name)]
+    # A full list may have been cut: what is missing from it need not be missing from the body.
+    sure = [name for name in differing if all(name in fields or len(fields) < _FULL for fields in (before, now))]
+    return tuple(name or "body" for name in sure) or ("body",)
 
 
 def body_digest(secret: bytes, body: bytes | None) -> str:
@@ -119,7 +126,7 @@ def _with_fields(secret: bytes, request: Outgoing, digest: str, leaves: Iterator
     fields = {"method": _short(blake, request.method), "url": _short(blake, request.url)}
     times = []
     for pointer, text in leaves:
-        if len(fields) == MAX_FIELDS + 2:
+        if len(fields) == _FULL:
             break
         old = fields.get(pointer)
         fields[pointer] = _short(blake, text if old is None else f"{old}\n{text}")
@@ -158,7 +165,7 @@ def _drop(value: Any, parts: list[str]) -> Any:
         if not rest:
             return {name: item for name, item in value.items() if name != head}
         return {name: _drop(item, rest) if name == head else item for name, item in value.items()}
-    if isinstance(value, list) and head.isascii() and head.isdecimal() and int(head) < len(value):
+    if isinstance(value, list) and head.isascii() and head.isdecimal() and len(head) < 10 and int(head) < len(value):
         index = int(head)
         return [*value[:index], *([_drop(value[index], rest)] if rest else [None]), *value[index + 1 :]]
     return value
@@ -177,7 +184,21 @@ def _json(body: bytes) -> Content:
         _dump(value)
     except (ValueError, RecursionError):
         return Content("raw", body)
-    return Content("json", value)
+    return Content("raw", body) if _too_deep(body, value) else Content("json", value)
+
+
+def _too_deep(body: bytes, value: Any) -> bool:
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return False
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for item in level
+            if isinstance(item, dict | list)
+            for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+    return any(isinstance(item, dict | list) for item in level)
 
 
 def _form(body: bytes) -> Content:

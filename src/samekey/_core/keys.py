@@ -107,7 +107,7 @@ def _names_differ(operation_name: str, declared: tuple[str, ...], scope: Mapping
 def _field_name(operation_name: str, name: Any) -> str:
     if not isinstance(name, str) or not name:
         raise UsageError(f"{operation_name}: scope field name {name!r} is not a non-empty string; use words.")
-    return name
+    return _plain(f"{operation_name}: scope field name {name!r}", name)
 
 
 def _text(operation_name: str, name: str, value: Any) -> str:
@@ -137,7 +137,7 @@ def _spell(where: str, value: Any) -> str:
         case datetime():
             if value.tzinfo is None or value.utcoffset() is None:
                 raise UsageError(f"{where} is a datetime without a time zone; give it one, for example UTC.")
-            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+            return _utc(where, value).isoformat().replace("+00:00", "Z")
         case date():
             return value.isoformat()
         case _:
@@ -152,6 +152,13 @@ def _plain(where: str, text: str) -> str:
     except UnicodeEncodeError:
         raise UsageError(f"{where} holds a lone surrogate, which is not text; decode it properly first.") from None
     return unicodedata.normalize("NFC", text)
+
+
+def _utc(where: str, value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise UsageError(f"{where} is a datetime outside the calendar in UTC; pass a time between.") from None
 
 
 def _digits(where: str, value: int) -> str:

@@ -40,6 +40,7 @@ class Run:
         waited: the generation whose holder was waited for.
         recovered: whether a dead holder's attempt was taken over.
         duplicate: another action with the same payload, where the contract only warns.
+        interrupted: whether the caller stopped it; nothing new is begun then.
     """
 
     plan: Plan
@@ -47,6 +48,7 @@ class Run:
     waited: int | None = None
     recovered: bool = False
     duplicate: Record | None = None
+    interrupted: bool = False
 
     def elapsed(self, now: Moment) -> float:
         """Seconds since the action was begun, by the clock that never jumps."""

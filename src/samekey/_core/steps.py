@@ -198,7 +198,7 @@ class Sleep:
         record, judgement = self.attempt.record, self.attempt.judgement
         window = window_now(self.run.plan, record, now) if self.attempt.open_before_next else None
         if window is not None and not window.open:
-            return _give_up(self.attempt, now, retry_after=None)
+            return _review(self.attempt, window.reason, now)
         frozen = unfreeze(record.frozen_request or b"")
         renewal = verdicts.renewal(
             self.run.plan,
@@ -250,26 +250,29 @@ class Settle:
     verdict: Verdict
     reply: Reply | None
 
-    def next(self, reply: Settled | Existing | StoreFailed, now: Moment) -> "Step":
-        """Written; or another was faster; or the store is gone."""
+    def next(self, reply: Settled | Existing | StoreFailed | None, now: Moment) -> "Step":
+        """Written; or another was faster; or the store is gone; or there is nothing to settle (None)."""
         match reply:
+            case None:
+                return Done(self.run, self.record, self.verdict.error(self.record), self.reply)
             case Settled(record, contradiction=True):
                 return Done(self.run, record, words.needs_review(record, "effect_after_close"))
             case Settled(record):
                 return Done(self.run, record, self.verdict.error(record), self.reply)
+            case Existing() if self.run.interrupted:
+                return Done(self.run, reply.record)
             case Existing():
-                run = replace(self.run, waited=reply.record.generation)
-                return begin(run, reply, now)
+                return begin(replace(self.run, waited=reply.record.generation), reply, now)
             case StoreFailed():
                 return self._failed(reply, now)
 
     def _failed(self, failed: StoreFailed, now: Moment) -> Done:
         """Only a success may be told unrecorded (R7)."""
-        record = self.record
         if self.verdict.kind is Kind.SUCCESS:
-            return Done(self.run, record, None, self.reply, unrecorded=self.settlement)
-        error = self.verdict.unrecorded(record, window_now(self.run.plan, record, now), failed.error)
-        return Done(self.run, record, error, unrecorded=self.settlement)
+            told = verdicts.with_result(self.record, self.settlement)
+            return Done(self.run, told, None, self.reply, unrecorded=self.settlement)
+        error = self.verdict.unrecorded(self.record, window_now(self.run.plan, self.record, now), failed.error)
+        return Done(self.run, self.record, error, unrecorded=self.settlement)
 
     def interrupted(self, now: Moment) -> "Step":
         """Settling is idempotent: do it again."""
@@ -358,10 +361,9 @@ def _again_or_not(attempt: Attempt, now: Moment) -> Step:
 
 
 def _review(attempt: Attempt, reason: str, now: Moment) -> Step:
-    summary = attempt.judgement.summary
     if attempt.interrupted and attempt.run.plan.contract.looks_up:
         return _give_up(attempt, now, retry_after=None)
-    return _look_up_or_stop(attempt.run, attempt.record, reason, summary, now, attempt.reply)
+    return _look_up_or_stop(attempt.run, attempt.record, reason, attempt.judgement.summary, now, attempt.reply)
 
 
 def _give_up(attempt: Attempt, now: Moment, *, retry_after: float | None, kind: str = "unknown") -> Step:
@@ -396,5 +398,5 @@ def _stop(run: Run, record: Record, reason: str, summary: str, now: Moment, repl
 
 def _settle_not_sent(run: Run, record: Record, now: Moment) -> Step:
     """An attempt that was permitted and provably not made."""
-    judgement = Judgement(Kind.NOT_SENT, "interrupted before it was sent")
+    run, judgement = replace(run, interrupted=True), Judgement(Kind.NOT_SENT, "interrupted before it was sent")
     return _give_up(Attempt(run, record, judgement, None, interrupted=True), now, retry_after=None)

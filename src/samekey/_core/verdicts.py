@@ -1,6 +1,6 @@
 """From a judgement to what is written down and what the caller is told."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -111,7 +111,8 @@ def success(plan: Plan, record: Record, reply: Reply, now: Moment) -> Settlement
 
 def found(plan: Plan, record: Record, result: Result, now: Moment, event: Event | None = None) -> Settlement:
     """It is known to have happened."""
-    window = plan.window_seconds
+    known = [seconds for seconds in (plan.window_seconds, record.window_seconds) if seconds is not None]
+    window = min(known, default=None)
     return Settlement(
         identity=record.identity,
         expect=expect(record),
@@ -123,6 +124,20 @@ def found(plan: Plan, record: Record, result: Result, now: Moment, event: Event 
         result=result,
         expires_at=_expiry(plan, record, now),
         event=event,
+    )
+
+
+def with_result(record: Record, settlement: Settlement) -> Record:
+    """The record as its caller sees it where the result of a success could not be stored."""
+    result = settlement.result
+    if result is None:
+        return record
+    return replace(
+        record,
+        response_status=result.status,
+        response_headers=result.headers,
+        response_body=result.body,
+        response_reference=result.reference,
     )
 
 

@@ -42,6 +42,7 @@ def window_of(
     window_seconds: float | None,
     attempt_seconds: float,
     lease_seconds: float,
+    max_delay_seconds: float,
     high_water: datetime | None = None,
 ) -> Window:
     """Judges the window of a record that was sent at least once.
@@ -52,12 +53,13 @@ def window_of(
         window_seconds: what the profile or contract says today.
         attempt_seconds: the longest time the attempt may take.
         lease_seconds: how long an attempt may hold the action.
+        max_delay_seconds: D as the profile or contract says today.
         high_water: the latest time the store has seen.
     """
     known = [seconds for seconds in (record.window_seconds, window_seconds) if seconds is not None]
     if not known or record.first_sent_at is None:
         return Window("window_unknown", now.wall)
-    width = min(known) - record.max_delay_seconds
+    width = min(known) - max(record.max_delay_seconds, max_delay_seconds)
     if width <= lease_seconds:
         return Window("window_closed", now.wall)
     elapsed = _elapsed(record, record.first_sent_at, now, high_water)

@@ -21,9 +21,10 @@ OPTIONS: Final = frozenset({
 # only when the connection is up, and quotes the value.
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE: Final = re.compile(rb"(?:[^\x00\s]+(?:[ \t]+[^\x00\s]+)*)?")
-# All of them in one match each: a zero byte is in neither, so it can stand between.
-_TOKENS: Final = re.compile(rb"%b(?:\x00%b)*" % (_TOKEN.pattern, _TOKEN.pattern))
-_VALUES: Final = re.compile(rb"%b(?:\x00%b)*" % (_VALUE.pattern, _VALUE.pattern))
+# For the happy path, which deletes what is allowed and looks at the rest: several times faster than matching.
+_IN_TOKENS: Final = bytes(code for code in range(256) if _TOKEN.fullmatch(bytes([code])))
+_IN_VALUES: Final = b" \t" + bytes(code for code in range(1, 256) if not bytes([code]).isspace())
+_BLANK_ENDS: Final = (b"\0 ", b" \0", b"\0\t", b"\t\0")
 
 TIMEOUTS: Final = ("pool", "connect", "write", "read")
 
@@ -97,12 +98,13 @@ def _check_extensions(extensions: Any, *, asynchronous: bool) -> None:
 def check_headers(raw: list[tuple[bytes, bytes]]) -> None:
     """Refuse header fields that HTTP/1.1 cannot carry; the value, which may be a secret, is not quoted."""
     names = b"\0".join([name for name, _ in raw])
-    values = b"\0".join([value for _, value in raw])
-    between = len(raw) - 1
+    values = b"\0".join([b"", *[value for _, value in raw], b""])
+    between = b"\0" * (len(raw) + 1)
     if (
-        _TOKENS.fullmatch(names)
-        and _VALUES.fullmatch(values)
-        and values.count(0) == names.count(0) == between
+        names.translate(None, _IN_TOKENS) == between[2:]
+        and values.translate(None, _IN_VALUES) == between
+        and not any(ends in values for ends in _BLANK_ENDS)
+        and all(name for name, _ in raw)
     ):
         return
     for name, value in raw:
@@ -143,7 +145,7 @@ def attempt_seconds(timeouts: Mapping[str, Any]) -> float:
         seconds = timeouts.get(name)
         if seconds is None:
             raise UsageError(
-                f"the {name} time-out is None, and no lease covers an attempt that may wait for ever; give timeout= seconds."
+                f"the {name} time-out is None, and no lease covers a wait without end; give timeout= seconds."
             )
         if not isinstance(seconds, (int, float)) or not math.isfinite(seconds) or seconds <= 0:
             raise UsageError(f"the {name} time-out is not a positive number of seconds.")

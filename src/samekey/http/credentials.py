@@ -39,7 +39,7 @@ def credentials_of(
 
 def _resolved(library: Library[Any, Any], client: Any, request: Any, auth: Any) -> str | None:
     """The Authorization header that `auth` will set, if that can be told without asking a server."""
-    module = library.module
+    module: Any = library.module
     if auth is module.USE_CLIENT_DEFAULT:
         auth = client.auth
         if auth is None and request.url.userinfo:
@@ -50,6 +50,7 @@ def _resolved(library: Library[Any, Any], client: Any, request: Any, auth: Any) 
     if type(auth) not in (module.BasicAuth, module.NetRCAuth):
         return None
     probe = module.Request("GET", request.url)
-    next(auth.sync_auth_flow(probe))
+    flow: Any = auth
+    next(flow.sync_auth_flow(probe))
     value = probe.headers.get("authorization")
     return value if isinstance(value, str) else None

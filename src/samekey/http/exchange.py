@@ -5,7 +5,8 @@ ways: a proxy that closes on CONNECT is a ReadError although nothing left, and a
 ConnectError although the first one took the request. The rule, in order:
 
 1. an event, but none of a request's headers (other than CONNECT's): nothing left, whatever the exception is;
-2. no event at all, and an exception that says so itself: nothing left (mocks and foreign transports: their word);
+2. no event at all, and an exception that says so itself (mocks and foreign transports: their word), or only the
+   library's own code on the way, which sends nothing without an event (`proof.py`): nothing left;
 3. headers begun once, and refused by h11 before it wrote them: nothing left;
 4. everything else: it may have been sent.
 """
@@ -18,7 +19,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from samekey._core.model import Failure, Reply
+from samekey.http.checks import TIMEOUTS
 from samekey.http.outgoing import fields
+from samekey.http.proof import silence_proves
 from samekey.http.summary import summarise
 
 if TYPE_CHECKING:
@@ -117,7 +120,10 @@ def exchange(
         if response is not None:
             return Exchange(reply_of(response), None, response, error)
         return Exchange(
-            None, watch.failure(library, error), None, None if isinstance(error, _Veto) else error
+            None,
+            watch.failure(library, client, auth, error),
+            None,
+            None if isinstance(error, _Veto) else error,
         )
     finally:
         watch.end()
@@ -126,13 +132,14 @@ def exchange(
 class Watch:
     """Follows one attempt through the trace of httpcore, and stops a send that must not happen.
 
-    The synchronous trace callback is the object itself; an asynchronous one does the same three steps and awaits the
-    user's callback. All else is the same for both.
+    The object itself is the synchronous trace callback. The user's own callback comes first, so that the last look is
+    the last statement before the first byte. An asynchronous twin takes
+    `user_trace` off, awaits it, and calls this.
     """
 
     __slots__ = (
-        "_before", "_clock", "_fresh", "_not_after", "_request", "_reused", "_status", "_unwritten", "alive",
-        "answering", "connected", "sends", "timeouts", "tls", "user_trace",
+        "_before", "_callback", "_clock", "_fresh", "_not_after", "_request", "_reused", "_status", "_unwritten",
+        "alive", "answering", "connected", "sends", "timeouts", "tls", "user_trace",
     )  # fmt: skip
 
     def __init__(
@@ -143,6 +150,7 @@ class Watch:
         self._not_after = not_after
         self._fresh = fresh
         self._before: Mapping[str, Any] = request.extensions
+        self._callback: Callable[..., Any] = self
         self._reused = 0
         self._status = 0
         self._unwritten = False
@@ -160,10 +168,9 @@ class Watch:
         if self._clock() >= self._not_after or (timeout is not None and timeout <= 0):
             return _too_late(sent=False)
         given = self._before.get("timeout", {})
-        self.timeouts = (
-            given if timeout is None else {name: min(value, timeout) for name, value in given.items()}
-        )
-        self._request.extensions = {**self._before, "timeout": self.timeouts, "trace": callback or self}
+        self.timeouts = given if timeout is None else _shortened(given, timeout)
+        self._callback = callback or self
+        self._request.extensions = {**self._before, "timeout": self.timeouts, "trace": self._callback}
         return None
 
     def again(self) -> None:
@@ -181,14 +188,7 @@ class Watch:
         self.alive = True
         if self.user_trace is not None:
             self.user_trace(name, info)
-        self.see(name, info)
-
-    def see(self, name: str, info: Mapping[str, Any]) -> None:
-        """Take note of one event; raise if it announces what must not happen.
-
-        The user's callback comes first, so that this is the last statement before the first byte.
-        """
-        react = _REACTIONS.get(name[name.find(".") + 1 :])
+        react = _REACTIONS.get(name)
         if react is not None:
             react(self, name, info)
 
@@ -205,9 +205,9 @@ class Watch:
         self.sends += 1
         self._status = 0
 
-    def _headers_failed(self, name: str, info: Mapping[str, Any]) -> None:
+    def _headers_failed(self, _name: str, info: Mapping[str, Any]) -> None:
         # h11 refuses illegal fields before it returns a byte to write.
-        if name.startswith("http11") and type(info["exception"]).__name__ == "LocalProtocolError":
+        if type(info["exception"]).__name__ == "LocalProtocolError":
             self._unwritten = True
 
     def _answer(self, _name: str, info: Mapping[str, Any]) -> None:
@@ -224,9 +224,9 @@ class Watch:
     def _tls_complete(self, _name: str, _info: Mapping[str, Any]) -> None:
         self.tls = False
 
-    def failure(self, library: Library[Any, Any], error: BaseException) -> Failure:
+    def failure(self, library: Library[Any, Any], client: Any, auth: Any, error: BaseException) -> Failure:
         """What an exception that ended the attempt means."""
-        sent = not self._proven_unsent(library, error)
+        sent = not self._proven_unsent(library, client, auth, error)
         if isinstance(error, _TooLate):
             return _too_late(sent=sent)
         if isinstance(error, _SentTwice):
@@ -239,21 +239,37 @@ class Watch:
             sent=sent, summary=summarise(error, self), interrupted=not isinstance(error, Exception)
         )
 
-    def _proven_unsent(self, library: Library[Any, Any], error: BaseException) -> bool:
-        if self.sends == 0:
-            return self.alive or isinstance(error, tuple(getattr(library.module, name) for name in _SAY_SO))
-        return self.sends == 1 and self._unwritten
+    def _proven_unsent(
+        self, library: Library[Any, Any], client: Any, auth: Any, error: BaseException
+    ) -> bool:
+        if self.sends:
+            return self.sends == 1 and self._unwritten
+        return (
+            self.alive
+            or isinstance(error, tuple(getattr(library.module, name) for name in _SAY_SO))
+            or silence_proves(library, client, self._request, auth, self._callback)
+        )
 
 
+# httpcore names an event after the module it comes from.
 _REACTIONS: Final[dict[str, Callable[[Watch, str, Mapping[str, Any]], None]]] = {
-    "connect_tcp.complete": Watch._connected,  # noqa: SLF001 (the table belongs to the class)
-    "connect_unix_socket.complete": Watch._connected,  # noqa: SLF001
-    "start_tls.started": Watch._tls_start,  # noqa: SLF001
-    "start_tls.complete": Watch._tls_complete,  # noqa: SLF001
-    "send_request_headers.started": Watch._headers_start,  # noqa: SLF001
-    "send_request_headers.failed": Watch._headers_failed,  # noqa: SLF001
-    "receive_response_headers.complete": Watch._answer,  # noqa: SLF001
+    f"{part}.{event}": react
+    for parts, event, react in (
+        (("connection", "socks"), "connect_tcp.complete", Watch._connected),  # noqa: SLF001 (the class's own table)
+        (("connection",), "connect_unix_socket.complete", Watch._connected),  # noqa: SLF001
+        (("connection", "proxy", "socks"), "start_tls.started", Watch._tls_start),  # noqa: SLF001
+        (("connection", "proxy", "socks"), "start_tls.complete", Watch._tls_complete),  # noqa: SLF001
+        (("http11", "http2"), "send_request_headers.started", Watch._headers_start),  # noqa: SLF001
+        (("http11",), "send_request_headers.failed", Watch._headers_failed),  # noqa: SLF001
+        (("http11", "http2"), "receive_response_headers.complete", Watch._answer),  # noqa: SLF001
+    )
+    for part in parts
 }
+
+
+def _shortened(timeouts: Mapping[str, float | None], limit: float) -> dict[str, float]:
+    values = {name: timeouts.get(name) for name in TIMEOUTS}
+    return {name: limit if value is None else min(value, limit) for name, value in values.items()}
 
 
 def _too_late(*, sent: bool) -> Failure:

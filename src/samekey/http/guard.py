@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from samekey.errors import UsageError
 from samekey.http.library import library_of
@@ -103,8 +103,7 @@ def build_client(
     if timeout is None:
         timeout = module.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
     try:
-        make: Callable[..., ClientT] = library.client
-        client = make(base_url=base_url, timeout=timeout, **given)
+        client = cast("Callable[..., ClientT]", library.client)(base_url=base_url, timeout=timeout, **given)
     except module.InvalidURL:
         raise UsageError("base_url= cannot be parsed.") from None
     except TypeError as error:

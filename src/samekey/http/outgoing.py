@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from samekey._core.model import Frozen, Headers, Outgoing
 from samekey.errors import UsageError
 from samekey.http import checks, urls
+from samekey.http.body import UNBUILDABLE, read_body
 from samekey.http.credentials import credentials_of
 
 if TYPE_CHECKING:
     from samekey.http.library import Library
-
-MAX_FROZEN_BYTES: Final = 1024 * 1024
-"""What is kept of a body while its action is unsettled (design, section 4)."""
 
 FROZEN_HEADERS: Final = frozenset({
     "accept", "accept-encoding", "accept-language", "content-encoding", "content-language", "content-type", "prefer",
@@ -25,11 +23,6 @@ FROZEN_HEADERS: Final = frozenset({
 """What is kept of a header, and sent again as it was. None of them is a credential."""
 
 _FRAMING: Final = frozenset({"host", "content-length", "transfer-encoding"})
-
-_UNFREEZABLE = (
-    'cannot be kept for a rerun; build the client with freeze="nothing", and give fingerprint= text that is the same '
-    "whenever the body is the same."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +77,7 @@ def prepare(
         urls.check_url(request.url)
         checks.check_headers(request.headers.raw)
         auth = _auth(library, options)
-        body = _read(library, request, options, freeze)
+        body = read_body(library, request, options, freeze)
         facts = _facts(library, client, request, options=options, body=body, allowed=allowed, auth=auth)
     except UsageError as error:
         if not label:
@@ -150,14 +143,8 @@ def _build(
         return client.build_request(method, url, **given)
     except library.module.InvalidURL:
         raise UsageError("the URL cannot be parsed.") from None
-    except _UNBUILDABLE as error:
+    except UNBUILDABLE as error:
         raise UsageError(_unbuildable(library, given, error)) from None
-
-
-# What httpx raises on values that it did not expect. Not OSError: a file that cannot be read is no wrong call.
-_UNBUILDABLE: Final = (
-    ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError
-)  # fmt: skip
 
 
 def _with_boundary(client: Any, headers: Any, boundary: str) -> Any:
@@ -198,63 +185,6 @@ def _auth(library: Library[Any, Any], options: Mapping[str, Any]) -> Any:
     ):
         return auth
     raise UsageError("auth= is neither a pair of user and password nor an httpx.Auth.")
-
-
-# --- the body ------------------------------------------------------------------------------------------------
-
-
-def _read(library: Library[Any, Any], request: Any, options: Mapping[str, Any], freeze: str) -> bytes | None:
-    """The exact bytes of the body, or None for a stream that a fingerprint stands for."""
-    limit = MAX_FROZEN_BYTES if freeze == "request" else None
-    content = options.get("content")
-    if content is not None and not isinstance(content, (str, bytes, bytearray, memoryview)):
-        if limit is not None:
-            raise UsageError(f"the body is a stream, which {_UNFREEZABLE}")
-        if options.get("fingerprint") is None:
-            raise UsageError(
-                "the body is a stream, which can be read once; give fingerprint= text that stands for it."
-            )
-        return None
-    if not options.get("files"):
-        body = bytes(request.content)
-        if limit is not None and len(body) > limit:
-            raise UsageError(_too_large(len(body)))
-    else:
-        length = request.headers.get("content-length", "")
-        if length.isdecimal() and int(length) > MAX_FROZEN_BYTES:
-            if limit is not None:
-                raise UsageError(_too_large(int(length)))
-            if options.get("fingerprint") is not None:
-                return None  # as large as a disk, perhaps: it is sent from where it is
-        body = _joined(request.stream, limit)
-        request.stream = library.module.ByteStream(body)
-        request.read()
-    _frame(request, body)
-    return body
-
-
-def _too_large(size: int) -> str:
-    return f"the body has {size:,} bytes, and more than {MAX_FROZEN_BYTES:,} {_UNFREEZABLE}"
-
-
-def _joined(stream: Iterable[bytes], limit: int | None) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    for chunk in stream:
-        size += len(chunk)
-        if limit is not None and size > limit:
-            raise UsageError(_too_large(size))
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _frame(request: Any, body: bytes) -> None:
-    """Give the body a length, whatever it was built from, as a resend will have it."""
-    if "transfer-encoding" in request.headers:
-        del request.headers["transfer-encoding"]
-        request.headers["content-length"] = str(len(body))
-    elif request.headers.get("content-length", "0") != str(len(body)):
-        raise UsageError("the Content-Length header is not the length of the body; leave it out.")
 
 
 # --- facts ---------------------------------------------------------------------------------------------------

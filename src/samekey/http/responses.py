@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar
 
 from samekey._core.model import Headers, Record, Reply
 from samekey.errors import UsageError
+from samekey.http import urls
 from samekey.http.outgoing import fields
-from samekey.http.scrub import bare_request
 
 if TYPE_CHECKING:
     from samekey.http.library import Library
@@ -99,8 +99,13 @@ def _encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
+def bare_request(module: Any, request: Any) -> Any:
+    """A request with method and URL for people, without headers and body."""
+    return _request(module, request.method, urls.shown(request.url))
+
+
 def stripped(module: Any, response: T) -> T:
-    """A copy of a response that has been read, fit for an exception: no cookies, and a request without headers and body."""
+    """A copy of a response for an exception: read, no cookies, and a request without headers and body."""
     native: Any = response
     if isinstance(native, _Unkept):
         return response
@@ -114,7 +119,10 @@ def stripped(module: Any, response: T) -> T:
         extensions=extensions,
         default_encoding=native.default_encoding,
     )
-    copy.elapsed = getattr(native, "_elapsed", timedelta(0))
+    try:
+        copy.elapsed = native.elapsed
+    except RuntimeError:  # it was built by hand
+        copy.elapsed = timedelta(0)
     made: T = copy
     return made
 
@@ -159,7 +167,7 @@ def _unkept_class(module: Any) -> type[Any]:
 def _unkept(module: Any, status: int, headers: list[tuple[str, str]], request: Any, sentence: str) -> Any:
     cls = _unkept_class(module)
     response = cls(status, headers=_encoded(headers), stream=module.ByteStream(b""), request=request)
-    response._sentence = sentence  # noqa: SLF001 (our own class)
+    response._sentence = sentence
     response.elapsed = timedelta(0)
     response.is_closed = True
     return response

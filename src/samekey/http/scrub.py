@@ -6,6 +6,7 @@ import sys
 from typing import Any, Final
 
 from samekey.http import urls
+from samekey.http.responses import bare_request, stripped
 from samekey.http.summary import chain
 
 _STACK: Final = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "h11", "h2", "hpack"})
@@ -49,20 +50,12 @@ def _cut(arg: Any) -> str:
 
 def _cut_request(error: Any) -> None:
     module: Any = sys.modules.get(_root(error))
-    if getattr(error, "_request", None) is not None:
-        error._request = bare_request(module, error._request)  # noqa: SLF001 (`request` is a property over it)
-    response = getattr(error, "response", None)
-    if response is not None and getattr(response, "_request", None) is not None:
-        error.response = _detached(module, response)
-        error._request = error.response.request  # noqa: SLF001
-
-
-def bare_request(module: Any, request: Any) -> Any:
-    """A request with method and URL for people, without headers and body."""
-    return module.Request(request.method, urls.shown(request.url), headers={}, stream=module.ByteStream(b""))
-
-
-def _detached(module: Any, response: Any) -> Any:
-    from samekey.http.responses import stripped
-
-    return stripped(module, response)
+    request = getattr(error, "_request", None)
+    if request is None:
+        return
+    # HTTPStatusError quotes its URL.
+    whole, shown = str(request.url), urls.shown(request.url)
+    error.args = tuple(arg.replace(whole, shown) if isinstance(arg, str) else arg for arg in error.args)
+    error._request = bare_request(module, request)  # noqa: SLF001 (`request` is a property over it)
+    if getattr(error, "response", None) is not None:
+        error.response = stripped(module, error.response)

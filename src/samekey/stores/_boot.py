@@ -23,7 +23,7 @@ def _read() -> str | None:
     if sys.platform == "darwin":
         return _from_sysctl()
     try:
-        return _LINUX.read_text(encoding="ascii").strip().replace("-", "").lower() or None
+        return _LINUX.read_text(encoding="utf-8").strip().replace("-", "").lower() or None
     except (OSError, UnicodeError):
         return None
 

@@ -78,7 +78,7 @@ class Store(Protocol):
     def renew(self, renewal: Renewal) -> Renewed | Existing:
         """Records a further attempt, durably, before it is made (R5): attempts + 1, lease, holder, fence."""
 
-    def settle(self, settlement: Settlement) -> Settled | Existing:
+    def settle(self, settlement: Settlement) -> Settled | Existing | None:
         """Writes what became of an action and ends the running task.
 
         Statuses move by `states.after`. A result that settles the action erases `frozen_request` in the same
@@ -86,7 +86,8 @@ class Store(Protocol):
         A SUCCESS settles an unsettled or abandoned row of its generation whatever its fence and holder (R11), unless
         a later generation exists; if one exists, or the row is rejected, nothing is settled: every generation that is
         pending, unknown or rejected, and this one unless it succeeded, goes to `needs_review`, with an
-        `effect_after_close` event that names the reference, and the answer is `Settled(contradiction=True)`.
+        `effect_after_close` event that names the reference, and the answer is `Settled(contradiction=True)`. None
+        says that the identity has no record: the claim to be settled was never written.
         """
 
     def get(self, identity: str) -> Existing | None:

@@ -124,7 +124,7 @@ _STATUS: Final = _sql.SETTLED_FIELDS.index("status")
 _HEADERS: Final = _sql.SETTLED_FIELDS.index("response_headers")
 
 
-def settle_rows(known: Record | None, settlement: Settlement, connection: Connection) -> Settled | Found:
+def settle_rows(known: Record | None, settlement: Settlement, connection: Connection) -> Settled | Found | None:
     """Writes a settlement if it may be written.
 
     Args:
@@ -148,7 +148,7 @@ def settle_rows(known: Record | None, settlement: Settlement, connection: Connec
         write_event(connection, row, event)
     if verdict.answer is not None:
         return verdict.answer
-    return Found.of(connection, generations[-1] if generations else None, settlement.identity)
+    return Found.of(connection, generations[-1], settlement.identity) if generations else None
 
 
 def _settle_known(connection: Connection, known: Record, new: Record) -> bool:

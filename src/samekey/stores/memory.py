@@ -134,7 +134,7 @@ class MemoryStore:
                 self._running.end((renewal.identity, expect.generation, expect.fence))
             return Renewed(new)
 
-    def settle(self, settlement: Settlement) -> Settled | Existing:
+    def settle(self, settlement: Settlement) -> Settled | Existing | None:
         """Writes what became of an action and ends the running task. See `Store.settle`."""
         expect = settlement.expect
         with self._lock:
@@ -145,9 +145,7 @@ class MemoryStore:
             for row, event in verdict.events:
                 self._add(row, event)
             if verdict.answer is None:
-                if not generations:
-                    raise LookupError(f"the store has no action {settlement.identity!r} to renew or settle")
-                return self._existing(generations[-1])
+                return self._existing(generations[-1]) if generations else None
         self._running.end((settlement.identity, expect.generation, expect.fence))
         return verdict.answer
 

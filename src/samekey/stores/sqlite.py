@@ -154,7 +154,7 @@ class SQLiteStore:
             running.end((renewal.identity, expect.generation, expect.fence))
         return answer
 
-    def settle(self, settlement: Settlement) -> Settled | Existing:
+    def settle(self, settlement: Settlement) -> Settled | Existing | None:
         """Writes what became of an action and ends the running task. See `Store.settle`."""
         running = self._me().running
         task = (settlement.identity, settlement.expect.generation, settlement.expect.fence)

@@ -1,0 +1,88 @@
+"""The commands under one name, and how they end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Annotated, Final, TextIO
+
+import typer
+
+from samekey.cli.demo.command import demo
+from samekey.cli.exits import EXIT_CODES, Exit, complain
+from samekey.cli.list_ import list_actions
+from samekey.cli.show import show
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EPILOG: Final = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
+
+app: Final = typer.Typer(
+    name="samekey",
+    add_completion=False,
+    pretty_exceptions_enable=False,  # they would print the values of variables
+    rich_markup_mode=None,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("list", epilog=EPILOG)(list_actions)
+app.command("show", epilog=EPILOG)(show)
+app.command("demo", epilog=EPILOG)(demo)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"samekey {version('samekey')}")
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def samekey(context: typer.Context, version: VersionOption = False) -> None:
+    """One idempotency key per business action: see what it does, and what is in its store."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(Exit.USAGE)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code.
+
+    Args:
+        arguments: without the program's name; None for those of this process.
+    """
+    _never_fail_on_a_letter(sys.stdout, sys.stderr)
+    try:
+        code = app(args=arguments, prog_name="samekey", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        complain("stopped.")
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left, as `head` does
+        return Exit.FAILED
+    except Exception as error:
+        # Of click or of typer, which brings a click of its own: a wrong option or argument.
+        if not hasattr(error, "format_message"):
+            raise
+        complain(_usage(error.format_message(), getattr(error, "ctx", None)))
+        return Exit.USAGE
+    return int(code or Exit.OK)
+
+
+def _usage(message: str, context: typer.Context | None) -> str:
+    command = context.command_path if context is not None else "samekey"
+    text = message.rstrip(".")
+    return f"{text[:1].lower()}{text[1:]}; see '{command} --help'."
+
+
+def _never_fail_on_a_letter(*streams: TextIO) -> None:
+    for stream in streams:
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")

@@ -1,0 +1,142 @@
+"""Model APIs: what stands at the other end, honest and not."""
+
+from dataclasses import dataclass, field
+
+from samekey._core.model import Reply
+
+JSON = (("content-type", "application/json"),)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One send, as the wire saw it.
+
+    Attributes:
+        number: its place among all sends of the history.
+        action: which action it belongs to.
+        key: its idempotency key; None where the profile carries none.
+        payload: its exact body.
+        written_at: when its first byte was written.
+    """
+
+    number: int
+    action: str
+    key: str | None
+    payload: bytes
+    written_at: float
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Something happened in the world, and cannot be taken back."""
+
+    number: int
+    cause: Request
+    at: float
+
+
+@dataclass
+class Memory:
+    """What an API remembers under one key."""
+
+    payload: bytes
+    first: float
+    reply: Reply | None = None
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How an API treats keys.
+
+    Attributes:
+        keyed: whether it looks at keys at all.
+        window: seconds for which it remembers one, from first arrival.
+        stores_refusals: whether a refusal is remembered under the key.
+        errors: what a 5xx is: "stored", or "rolled_back" (no effect, key released).
+        forgets_early: forgets a key at a tenth of its window (dishonest).
+        releases_after_effect: a 5xx after the effect releases the key (dishonest).
+        short_lock: lets a second request in while the first executes (dishonest).
+        blind: answers any payload with the first result.
+        repeats: executes again and answers with the stored result (dishonest).
+    """
+
+    keyed: bool = True
+    window: float = 86_400.0
+    stores_refusals: bool = False
+    errors: str = "stored"
+    forgets_early: bool = False
+    releases_after_effect: bool = False
+    short_lock: bool = False
+    blind: bool = False
+    repeats: bool = False
+
+    @property
+    def honest(self) -> bool:
+        """Whether it honours R0."""
+        return not (self.forgets_early or self.releases_after_effect or self.short_lock or self.repeats)
+
+
+@dataclass
+class API:
+    """One API with its keys and effects.
+
+    `arrive` answers at once (a replay, a conflict) or returns None: then the request executes, until `finish`.
+    """
+
+    behaviour: Behaviour
+    effects: list[Effect] = field(default_factory=list)
+    memory: dict[str, Memory] = field(default_factory=dict)
+
+    def arrive(self, request: Request, now: float) -> Reply | None:
+        """A request came in."""
+        behaviour = self.behaviour
+        if not behaviour.keyed or request.key is None:
+            return None
+        known = self.memory.get(request.key)
+        window = behaviour.window / 10 if behaviour.forgets_early else behaviour.window
+        if known is not None and now >= known.first + window:
+            del self.memory[request.key]
+            known = None
+        if known is None:
+            self.memory[request.key] = Memory(request.payload, now)
+            return None
+        if known.payload != request.payload and not behaviour.blind:
+            return Reply(422, JSON, b'{"error": {"type": "idempotency_error"}}')
+        if known.reply is None:
+            return None if behaviour.short_lock else Reply(409, JSON, b'{"error": {"code": "idempotency_key_in_use"}}')
+        if behaviour.repeats:
+            self._happen(request, now)
+        return known.reply
+
+    def finish(self, request: Request, now: float, outcome: str) -> Reply:
+        """An execution ends: "done", "refused", "error" (nothing happened), or "error_done"."""
+        behaviour = self.behaviour
+        reply = self._execute(request, now, outcome)
+        known = self.memory.get(request.key) if behaviour.keyed and request.key is not None else None
+        if known is None or request.key is None:
+            return reply
+        released = (
+            (outcome == "refused" and not behaviour.stores_refusals)
+            or (outcome == "error" and behaviour.errors == "rolled_back")
+            or (outcome == "error_done" and behaviour.releases_after_effect)
+        )
+        if released:
+            del self.memory[request.key]
+        else:
+            known.reply = reply
+        return reply
+
+    def _execute(self, request: Request, now: float, outcome: str) -> Reply:
+        if outcome == "refused":
+            return Reply(402, JSON, b'{"error": "declined"}')
+        if outcome == "error":
+            return Reply(500, JSON, b"{}")
+        effect = self._happen(request, now)
+        if outcome == "error_done":
+            return Reply(500, JSON, b"{}")
+        return Reply(201, JSON, b'{"id": "ord_%d"}' % effect.number)
+
+    def _happen(self, request: Request, now: float) -> Effect:
+        effect = Effect(len(self.effects) + 1, request, now)
+        self.effects.append(effect)
+        return effect

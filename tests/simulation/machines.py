@@ -1,0 +1,234 @@
+"""Hosts, processes and the store they share: what can crash, lose power, and have a wrong clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from samekey._core.model import (
+    Claim,
+    Claimed,
+    DuplicateFound,
+    Event,
+    Existing,
+    Moment,
+    Record,
+    Renewal,
+    Renewed,
+    ScopeNamesDiffer,
+    Settled,
+    Settlement,
+)
+from samekey._drivers.runtime import Unfinished
+from samekey.errors import StoreUnavailableError
+from samekey.stores import _rows
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+SECRET = b"simulation-secret-of-32-bytes..."
+
+
+@dataclass
+class Host:
+    """A machine: a boot id, a clock that may be wrong."""
+
+    name: str
+    boot: int = 1
+    booted_at: float = 0.0
+    skew: float = 0.0
+
+    @property
+    def boot_id(self) -> str:
+        """Names this boot."""
+        return f"{self.name}-{self.boot}"
+
+
+@dataclass(eq=False)
+class Process:
+    """A process: it dies at once and takes its tasks with it."""
+
+    number: int
+    host: Host
+    dead: bool = False
+    running: set[tuple[str, int, int]] = field(default_factory=set)
+    unfinished: Unfinished = field(default_factory=Unfinished)
+
+    @property
+    def holder(self) -> str:
+        """Its name in the store."""
+        return f"{self.host.boot_id}.{self.number}"
+
+
+class Killed(BaseException):
+    """The process that runs this is dead: nothing it does has any effect."""
+
+
+class SharedStore:
+    """The rows, and what of them would survive a power loss. The row logic is the real stores' own."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[Record]] = {}
+        self.events: list[tuple[str, Event]] = []
+        self.attempts: dict[tuple[str, int, int], datetime] = {}
+        self._synced: dict[str, list[Record]] = {}
+
+    def write(self, record: Record) -> None:
+        """Puts a row in its place."""
+        rows = self.rows.setdefault(record.identity, [])
+        for place, row in enumerate(rows):
+            if row.generation == record.generation:
+                rows[place] = record
+                return
+        rows.append(record)
+
+    def sync(self) -> None:
+        """A durable commit: this and all that was written before it."""
+        self._synced = {identity: list(rows) for identity, rows in self.rows.items()}
+
+    def lose_power(self) -> None:
+        """Forgets what no durable commit covered."""
+        self.rows = {identity: list(rows) for identity, rows in self._synced.items()}
+
+    def permit(self, record: Record) -> None:
+        """Remembers that this attempt was recorded (promise 4)."""
+        if record.lease_expires_at is not None:
+            self.attempts[record.idempotency_key, record.fence, record.attempts] = record.lease_expires_at
+
+
+class ProcessStore:
+    """The store as one process sees it: each verb may crash before and after, fail, or commit and report an error."""
+
+    location = "simulation"
+    claim_durable = True
+    lease = None
+
+    def __init__(self, world: World, process: Process) -> None:
+        self._world = world
+        self._process = process
+        self._shared = world.store
+        self.sent_by_then = 0
+
+    @property
+    def holder(self) -> str:
+        """This process."""
+        return self._process.holder
+
+    def claim(self, claim: Claim) -> Claimed | Existing | DuplicateFound | ScopeNamesDiffer:
+        """See `samekey.stores.Store`."""
+        self._before("claim")
+        record = claim.record
+        highest = self._highest(record.identity)
+        if highest is not None and (not _rows.may_claim(highest, claim)):
+            return self._existing(highest)
+        if highest is None and claim.replaces is not None:
+            raise AssertionError("a claim replaces what does not exist")
+        self._shared.write(record)
+        self._shared.sync()
+        self._shared.permit(record)
+        if self._world.fault("claim_error"):
+            raise StoreUnavailableError("the disk reported an error", uncertain=True)
+        self._process.running.add((record.identity, record.generation, record.fence))
+        self._world.pause("after claim")
+        return Claimed(record)
+
+    def renew(self, renewal: Renewal) -> Renewed | Existing:
+        """See `samekey.stores.Store`."""
+        self._before("renew")
+        row = self._highest(renewal.identity)
+        assert row is not None
+        if not _rows.matches(row, renewal.expect, renewal.holder):
+            return self._existing(row)
+        new = _rows.renewed(row, renewal)
+        self._shared.write(new)
+        self._shared.sync()
+        self._shared.permit(new)
+        self._event(new, renewal.event)
+        self._process.running.discard((new.identity, new.generation, row.fence))
+        self._process.running.add((new.identity, new.generation, new.fence))
+        self._world.pause("after renew")
+        return Renewed(new)
+
+    def settle(self, settlement: Settlement) -> Settled | Existing | None:
+        """See `samekey.stores.Store`."""
+        self._before("settle")
+        rows = self._shared.rows.get(settlement.identity, [])
+        verdict = _rows.settle(rows, settlement)
+        for row in verdict.rows:
+            self._shared.write(row)
+        for row, event in verdict.events:
+            self._event(row, event)
+        if settlement.durable:
+            self._shared.sync()
+        expect = settlement.expect
+        self._process.running.discard((settlement.identity, expect.generation, expect.fence))
+        self._world.pause("after settle")
+        if verdict.answer is not None:
+            return verdict.answer
+        highest = self._highest(settlement.identity)
+        return None if highest is None else self._existing(highest)
+
+    def get(self, identity: str) -> Existing | None:
+        """See `samekey.stores.Store`."""
+        self._before("get")
+        highest = self._highest(identity)
+        return None if highest is None else self._existing(highest)
+
+    def note(self, record: Record, event: Event) -> None:
+        """See `samekey.stores.Store`."""
+        self._event(record, event)
+
+    def wait(self, existing: Existing, seconds: float) -> None:
+        """Polls."""
+        self._world.wait_until(self._world.now + min(seconds, self._world.choices.pick(3) * 10 + 1))
+
+    def release(self, identity: str, generation: int, fence: int) -> None:
+        """See `samekey.stores.Store`."""
+        self._process.running.discard((identity, generation, fence))
+
+    def _before(self, verb: str) -> None:
+        self._world.pause(f"before {verb}")
+        if self._world.fault(f"{verb}_failed"):
+            raise StoreUnavailableError("the disk is full")
+        # What the caller is told rests on the rows as they are now; what others send later is not meant.
+        self.sent_by_then = len(self._world.requests)
+
+    def _highest(self, identity: str) -> Record | None:
+        rows = self._shared.rows.get(identity)
+        return rows[-1] if rows else None
+
+    def _existing(self, record: Record) -> Existing:
+        latest = max(row.created_at for rows in self._shared.rows.values() for row in rows)
+        own = record.holder == self.holder
+        task = (record.identity, record.generation, record.fence)
+        alive = task in self._process.running if own else self._world.is_alive(record.holder, self._process.host)
+        return Existing(record, alive=alive, own=own and alive, high_water=max(latest, record.last_seen_at))
+
+    def _event(self, record: Record, event: Event | None) -> None:
+        if event is not None:
+            self._shared.events.append((record.idempotency_key, event))
+
+
+class SimClock:
+    """The clocks of one process."""
+
+    def __init__(self, world: World, process: Process) -> None:
+        self._world = world
+        self._host = process.host
+
+    def now(self) -> Moment:
+        """The clocks of the host; the luck is a draw."""
+        host, world = self._host, self._world
+        wall = EPOCH + timedelta(seconds=world.now + host.skew)
+        return Moment(wall, host.boot_id, world.now - host.booted_at, 0.5)
+
+    def sleep(self, seconds: float) -> None:
+        """Lets the others go on."""
+        self._world.wait_until(self._world.now + seconds)
+
+
+def restarted(process: Process, number: int) -> Process:
+    """The next process on the same host."""
+    return replace(process, number=number, dead=False, running=set(), unfinished=Unfinished())

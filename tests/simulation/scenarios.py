@@ -1,0 +1,130 @@
+"""Which worlds are simulated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from samekey._core.plan import Contract, Detector, Profile
+from tests.simulation.apis import Behaviour
+
+HOUR = 3600.0
+DAY = 24 * HOUR
+D_SECONDS = 120.0
+
+FAULTS: Mapping[str, float] = {
+    "not_sent": 6,
+    "lost_request": 8,
+    "lost_reply": 15,
+    "late": 8,
+    "slow": 8,
+    "refused": 8,
+    "error": 5,
+    "error_done": 5,
+    "claim_failed": 1,
+    "claim_error": 2,
+    "renew_failed": 2,
+    "settle_failed": 4,
+    "get_failed": 1,
+}
+"""Percent of the occasions on which each happens."""
+
+GENERIC = Profile(
+    name="generic",
+    window_seconds=DAY,
+    max_delay_seconds=D_SECONDS,
+    after_5xx="resend",
+)
+CODED = replace(
+    GENERIC,
+    name="coded",
+    in_progress=(Detector(409, "error.code", "idempotency_key_in_use"),),
+    mismatch=(Detector(422, "error.type", "idempotency_error"),),
+)
+KEYLESS = Profile(name="keyless", keyed=False, answers_json=False, max_delay_seconds=D_SECONDS)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One kind of world.
+
+    Attributes:
+        name: for reports.
+        profile: what the client believes of the API.
+        behaviour: what the API does.
+        contract: the operation's rules.
+        hosts: machines; two do not see each other's locks.
+        actions: how many actions.
+        begins: how often each is begun at most, before the calm.
+        crashes: process deaths at most.
+        crashing: percent of step boundaries at which one dies.
+        interrupts: percent of step boundaries at which Ctrl-C comes.
+        switching: percent of step boundaries at which others go on.
+        power_losses: whether a crash may take the machine's unsynced writes along.
+        jumps: wall clock errors that may set in, in seconds.
+        stall: the longest pause of a process between two steps, in seconds.
+        latest: the latest execution after the first byte, in seconds.
+        faults: percent by name.
+        outcomes: which outcomes of an execution besides success there are, in the order in which they are drawn.
+        recovers: whether `recover()` runs beside the reruns.
+    """
+
+    name: str
+    profile: Profile = GENERIC
+    behaviour: Behaviour = field(default_factory=Behaviour)
+    contract: Contract = Contract(reference="/id")
+    hosts: int = 1
+    actions: int = 2
+    begins: int = 4
+    crashes: int = 3
+    crashing: float = 4.0
+    interrupts: float = 0.7
+    switching: float = 40.0
+    power_losses: bool = True
+    jumps: tuple[float, ...] = ()
+    stall: float = 200.0
+    latest: float = D_SECONDS - 10
+    faults: Mapping[str, float] = field(default_factory=lambda: FAULTS)
+    outcomes: tuple[str, ...] = ("refused", "error", "error_done")
+    recovers: bool = True
+
+
+HONEST: tuple[Scenario, ...] = (
+    Scenario("keyed, stored errors"),
+    Scenario(
+        "keyed, errors rolled back", CODED, Behaviour(errors="rolled_back"), outcomes=("refused", "error")
+    ),
+    Scenario(
+        "refusals stored",
+        replace(CODED, stored_refusals=frozenset({402})),
+        Behaviour(stores_refusals=True),
+    ),
+    Scenario("window of ten minutes", replace(CODED, window_seconds=600.0), Behaviour(window=600.0), stall=400.0),
+    Scenario("window shorter than a lease", replace(GENERIC, window_seconds=200.0), Behaviour(window=200.0)),
+    Scenario("5xx not spoken for", replace(GENERIC, after_5xx=None)),
+    Scenario("keyless", KEYLESS, Behaviour(keyed=False)),
+    Scenario("two hosts", CODED, hosts=2, power_losses=False),
+    Scenario("wrong clocks", replace(CODED, window_seconds=2 * HOUR), Behaviour(window=2 * HOUR), jumps=(0.0, -5 * HOUR, 5 * HOUR)),
+    Scenario("many begins at once", CODED, actions=1, begins=8, switching=70.0),
+    Scenario("payload-blind", GENERIC, Behaviour(blind=True)),
+)
+
+_RELEASING = Behaviour(releases_after_effect=True)
+
+DISHONEST: tuple[Scenario, ...] = (
+    Scenario("forgets early", GENERIC, Behaviour(forgets_early=True, window=HOUR), stall=900.0),
+    Scenario("releases the key after an effect", GENERIC, _RELEASING),
+    Scenario("locks too short", GENERIC, Behaviour(short_lock=True)),
+    Scenario("repeats and replays a perfect answer", GENERIC, Behaviour(repeats=True)),
+    Scenario("executes later than the window", replace(GENERIC, window_seconds=600.0), Behaviour(window=600.0), latest=4000.0),
+)
+
+GUARDED: tuple[Scenario, ...] = (
+    Scenario("known to release keys", replace(GENERIC, after_5xx=None, after_timeout=False), _RELEASING),
+)
+"""Dishonest APIs whose profile says so: no duplicate even there."""
+
+
+def named(name: str) -> Scenario:
+    """The scenario of that name."""
+    return next(scenario for scenario in (*HONEST, *DISHONEST, *GUARDED) if scenario.name == name)

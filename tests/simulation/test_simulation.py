@@ -1,0 +1,96 @@
+"""Seeded histories of several processes, a store and an API, through the real core and the real driver.
+
+`SAMEKEY_HISTORIES` sets how many run (100,000 unless told otherwise), `SAMEKEY_SEED` where the seeds begin.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import Counter
+
+import pytest
+
+from tests.simulation.choices import Choices, every
+from tests.simulation.histories import explain, history
+from tests.simulation.scenarios import DISHONEST, GUARDED, HONEST, Scenario, named
+
+HISTORIES = int(os.environ.get("SAMEKEY_HISTORIES", "100000"))
+FIRST_SEED = int(os.environ.get("SAMEKEY_SEED", "0"))
+CHUNK = 500
+EXPLAINED = 3
+
+SOMETIMES = (
+    "claim_error", "clock_jump", "crash after claim", "crash after renew", "crash after send", "crash after settle",
+    "crash before claim", "crash before renew", "crash before send", "crash before settle", "error", "error_done",
+    "interrupt", "late", "lost_reply", "lost_request", "not_sent", "power_loss", "recover", "recovered", "refused",
+    "renew_failed", "review clock_jumped", "review keyless", "review refused_after_unknown", "review server_error",
+    "review window_closed", "settle_failed", "slow", "told ActionInProgressError", "told ActionRejectedError",
+    "told KeyReusedError", "told NeedsReviewError", "told NotSentError", "told OutcomeUnknownError",
+    "told StoreUnavailableError", "told success", "too_late", "unrecorded",
+)  # fmt: skip
+"""Rare paths that a run of this size must have taken; otherwise it proves less than it says."""
+
+
+def simulate(bounds: tuple[int, int]) -> tuple[list[tuple[int, str, list[int]]], Counter[str]]:
+    """Runs the histories of some seeds; returns those that broke a promise."""
+    broken: list[tuple[int, str, list[int]]] = []
+    reached: Counter[str] = Counter()
+    for seed in range(*bounds):
+        scenario = HONEST[seed % len(HONEST)]
+        verdict = history(scenario, Choices(seed))
+        reached.update(verdict.reached)
+        if verdict.broken:
+            broken.append((seed, scenario.name, list(verdict.drawn)))
+    return broken, reached
+
+
+def test_no_history_breaks_a_promise_where_the_api_honours_its_profile() -> None:
+    """However processes, network, disk and clocks interleave and fail, all five promises hold."""
+    broken: list[tuple[int, str, list[int]]] = []
+    reached: Counter[str] = Counter()
+    chunks = [(seed, min(seed + CHUNK, FIRST_SEED + HISTORIES)) for seed in range(FIRST_SEED, FIRST_SEED + HISTORIES, CHUNK)]
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
+        for found, counts in pool.imap_unordered(simulate, chunks):
+            broken += found
+            reached.update(counts)
+    assert not broken, "\n".join(explain(named(name), seed, drawn) for seed, name, drawn in broken[:EXPLAINED])
+    if HISTORIES >= 20_000:
+        missing = [name for name in SOMETIMES if not reached[name]]
+        assert not missing, f"never reached: {', '.join(missing)}"
+
+
+@pytest.mark.parametrize("scenario", DISHONEST, ids=lambda scenario: scenario.name)
+def test_what_no_client_can_repair_is_seen_and_is_only_a_duplicate(scenario: Scenario) -> None:
+    """An API that breaks its own promise can double an effect; nothing else breaks, and no action disappears."""
+    kinds: Counter[str] = Counter()
+    for seed in range(400):
+        for fault in history(scenario, Choices(seed)).broken:
+            kinds[fault.partition(":")[0]] += 1
+    assert kinds["promise 1"] > 0, "the expected failure was never seen"
+    assert set(kinds) <= {"promise 1", "promise 2"}, kinds
+
+
+@pytest.mark.parametrize("scenario", GUARDED, ids=lambda scenario: scenario.name)
+def test_a_profile_that_knows_the_fault_protects_from_it(scenario: Scenario) -> None:
+    """Where the profile says that keys are released after effects, nothing is sent twice."""
+    for seed in range(1000):
+        verdict = history(scenario, Choices(seed))
+        assert not verdict.broken, explain(scenario, seed, verdict.drawn)
+
+
+def test_a_history_is_the_same_whenever_it_is_replayed() -> None:
+    """A seed, and the list of its draws, are the whole history."""
+    first = history(HONEST[0], Choices(7))
+    assert history(HONEST[0], Choices(7)) == first
+    assert history(HONEST[0], Choices(given=first.drawn)) == first
+
+
+def test_every_combination_of_draws_is_visited_once() -> None:
+    """The exhaustive mode enumerates a tree of draws completely."""
+    seen = []
+
+    def run(choices: Choices) -> None:
+        seen.append((choices.pick(2), choices.pick(3) if choices.chance(50) else -1))
+
+    assert every(run, most=100) == len(seen) == len(set(seen)) == 8
