@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from tenacity import RetryCallState
@@ -49,7 +49,7 @@ Where = Annotated[str, AfterValidator(_where)]
 class _Declared(BaseModel):
     """A frozen, validated value whose faults are `UsageError`s."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, strict=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, strict=True)
 
     def _build(self, what: str, values: dict[str, Any]) -> None:
         try:
@@ -235,7 +235,7 @@ class Operation(_Declared):
 class _Fact(_Declared):
     """Facts come from JSON too: lists, and seconds for durations."""
 
-    model_config = ConfigDict(strict=False)
+    model_config: ClassVar[ConfigDict] = ConfigDict(strict=False)
 
 
 class Carrier(_Fact):

@@ -12,10 +12,11 @@ from samekey._core import words
 from samekey._core.fingerprint import fingerprint, read_content
 from samekey._core.freezing import unfreeze
 from samekey._core.keys import Identity
-from samekey._core.model import Existing, Outgoing, Record
+from samekey._core.model import Outgoing, Record
 from samekey._core.plan import Contract, Plan, Profile
 from samekey._core.run import Done, LookedUp
 from samekey._core.steps import Send, Step, resume, start
+from samekey._core.verbs import Existing
 from samekey._drivers.ports import Ports
 from samekey._drivers.runtime import BUDGETS, Clock, SystemClock, Unfinished
 from samekey._drivers.sync import drive
@@ -84,8 +85,8 @@ class Engine(Generic[ClientT, ResponseT]):
         self.retry = retry
         self.keep: Literal["response", "reference"] = keep
         self.freeze: Literal["request", "nothing"] = freeze
-        self.clock = clock or SystemClock()
-        self.unfinished = Unfinished()
+        self.clock: Clock = clock or SystemClock()
+        self.unfinished: Unfinished = Unfinished()
         self._window = window
         self._given_secret = secret
         self._secret: bytes | None = None

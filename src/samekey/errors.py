@@ -89,7 +89,7 @@ class SamekeyError(Exception):
         self.correlation_id = correlation_id
         self.started_at = started_at
         self.reference = reference
-        self.retry_safe = self._retry_safe if retry_safe is None else retry_safe
+        self.retry_safe: bool = self._retry_safe if retry_safe is None else retry_safe
         self.retry_after = retry_after
         self.retry_until = retry_until
 

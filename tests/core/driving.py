@@ -9,22 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from samekey._core.fingerprint import fingerprint, read_content
 from samekey._core.keys import identify
-from samekey._core.model import (
-    Claimed,
-    Existing,
-    Failure,
-    Moment,
-    Outgoing,
-    Record,
-    Renewed,
-    Reply,
-    Settled,
-    later,
-)
+from samekey._core.model import Failure, Moment, Outgoing, Record, Reply, later
 from samekey._core.plan import Contract, Plan, Profile
 from samekey._core.policy import Backoff
 from samekey._core.run import Done, LookedUp
 from samekey._core.steps import Await, LookUp, Renew, Reservation, Send, Settle, Sleep, Step, start
+from samekey._core.verbs import Claimed, Existing, Renewed, Settled
 from samekey.providers import load
 from samekey.stores import _rows
 

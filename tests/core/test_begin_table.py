@@ -9,11 +9,12 @@ from typing import Literal
 
 import pytest
 
-from samekey._core.model import Existing, Moment, Record, later
+from samekey._core.model import Moment, Record, later
 from samekey._core.plan import Contract, Plan
 from samekey._core.run import Done, Run
 from samekey._core.states import Status
 from samekey._core.steps import Await, Renew, Reservation, Settle, Step, begin
+from samekey._core.verbs import Existing
 from samekey.errors import (
     ActionAbandonedError,
     ActionInProgressError,

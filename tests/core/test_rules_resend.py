@@ -7,12 +7,13 @@ from email.utils import format_datetime
 
 import pytest
 
-from samekey._core.model import Existing, Failure, Moment, Reply, later
+from samekey._core.model import Failure, Moment, Reply, later
 from samekey._core.plan import Contract
 from samekey._core.policy import Backoff
 from samekey._core.run import LookedUp, Run
 from samekey._core.states import Move, Status
 from samekey._core.steps import Await, Renew, Settle, Sleep, begin, resume
+from samekey._core.verbs import Existing
 from samekey._core.verdicts import Verdict
 from samekey.errors import (
     ActionInProgressError,

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from samekey._core.keys import derive_key
-from samekey._core.model import Claimed, DuplicateFound, Existing, Result, Settled, StoreFailed, later
+from samekey._core.model import Result, later
 from samekey._core.plan import Contract
 from samekey._core.policy import Backoff
 from samekey._core.run import Done, LookedUp, Run
 from samekey._core.states import Move, Status
 from samekey._core.steps import Await, Renew, Reservation, Settle, begin, resume
+from samekey._core.verbs import Claimed, DuplicateFound, Existing, Settled, StoreFailed
 from samekey.errors import (
     ActionRejectedError,
     DuplicateActionError,
@@ -186,8 +187,9 @@ def test_r11_a_found_effect_is_a_success() -> None:
     done = there.run(plan(KEYLESS, contract=LOOKS_UP))
     assert done.error is None
     assert (there.row.status, there.row.response_reference) == (Status.SUCCEEDED, "ord_9")
-    assert settled(there).settlement.event is not None
-    assert settled(there).settlement.event.detail == "found: GET /orders/9"
+    event = settled(there).settlement.event
+    assert event is not None
+    assert event.detail == "found: GET /orders/9"
 
 
 def test_r11_a_found_effect_is_told_although_it_could_not_be_recorded() -> None:
@@ -217,8 +219,8 @@ def test_r12_a_recovery_never_sends_a_claim_that_was_told_as_nothing_sent() -> N
 
 def test_r12_a_recovery_leaves_what_may_not_be_sent_as_it_is() -> None:
     row = record(status=Status.UNKNOWN)
-    step = resume(plan(recovering=True, contract=LOOKS_UP), Existing(row), at(9 * DAY))
-    assert step == Done(Run(plan(recovering=True, contract=LOOKS_UP)), row)
+    of = plan(recovering=True, contract=LOOKS_UP)
+    assert resume(of, Existing(row), at(9 * DAY)) == Done(Run(of), row)
 
 
 def test_r12_a_recovery_does_not_look_up_or_ask_for_a_request_that_was_not_kept() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import samekey.http.exchange as exchange_module
 from samekey.http.exchange import Exchange
 from tests.http.conftest import attempt, prepared
 from tests.http.servers import Peer, Server, answering, refusing
@@ -297,6 +298,25 @@ def test_ctrl_c_while_waiting_for_the_answer(connect: Connect) -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert maybe_sent(result) == "interrupted by Ctrl-C"
+    assert isinstance(result.error, KeyboardInterrupt)
+
+
+def test_a_complete_answer_counts_although_ctrl_c_came(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stops = iter([KeyboardInterrupt()])
+
+    def reply_of(response: Any) -> Any:
+        for stop in stops:
+            raise stop
+        return original(response)
+
+    original = exchange_module.reply_of
+    monkeypatch.setattr(exchange_module, "reply_of", reply_of)
+    with Server(answering) as server:
+        result = attempt(connect(base_url=server.url))
+    assert result.reply is not None
+    assert result.failure is None
     assert isinstance(result.error, KeyboardInterrupt)
 
 

@@ -10,12 +10,13 @@ from uuid import UUID
 from samekey._core.fingerprint import fingerprint, read_content
 from samekey._core.freezing import unfreeze
 from samekey._core.keys import Identity, identify
-from samekey._core.model import Existing, Failure, Outgoing, Record, Reply
+from samekey._core.model import Failure, Outgoing, Record, Reply
 from samekey._core.plan import Plan
 from samekey._core.policy import Backoff, FullJitter
 from samekey._core.run import Done
 from samekey._core.states import Status
 from samekey._core.steps import Send, Step, resume, start
+from samekey._core.verbs import Existing
 from samekey._drivers.ports import Ports
 from samekey._drivers.sync import drive
 from tests.simulation.apis import Request

@@ -6,14 +6,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from samekey._core.model import (
+from samekey._core.model import Event, Moment, Record
+from samekey._core.verbs import (
     Claim,
     Claimed,
     DuplicateFound,
-    Event,
     Existing,
-    Moment,
-    Record,
     Renewal,
     Renewed,
     ScopeNamesDiffer,

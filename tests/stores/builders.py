@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from samekey._core.model import Claim, Claimed, Event, Expect, Record, Renewal, Result, Settlement
+from samekey._core.model import Event, Record, Result
 from samekey._core.states import Move, Status
+from samekey._core.verbs import Claim, Claimed, Expect, Renewal, Settlement
 
 if TYPE_CHECKING:
     from samekey.stores import Store

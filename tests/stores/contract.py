@@ -15,21 +15,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from samekey._core.model import (
-    LATEST,
+from samekey._core.model import LATEST, Event, Record, Result
+from samekey._core.states import TRANSITIONS, UNSETTLED, IllegalMoveError, Move, Status
+from samekey._core.verbs import (
     Claim,
     Claimed,
     DuplicateFound,
-    Event,
     Existing,
     Expect,
-    Record,
     Renewed,
-    Result,
     ScopeNamesDiffer,
     Settled,
 )
-from samekey._core.states import TRANSITIONS, UNSETTLED, IllegalMoveError, Move, Status
 from samekey.errors import StoreFormatError
 from samekey.stores import Store
 from tests.stores.builders import (

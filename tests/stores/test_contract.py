@@ -11,8 +11,8 @@ from samekey.stores import MemoryStore, SQLiteStore
 from tests.stores.contract import A_RECORD, StoreContract, assert_whatever_was_stored_comes_back
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from collections.abc import Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from samekey.stores import Store

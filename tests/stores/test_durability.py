@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from samekey._core.model import Claimed, Renewed
 from samekey._core.states import Move
-from samekey.stores import SQLiteStore
-from samekey.stores import _keeper
+from samekey._core.verbs import Renewed
+from samekey.stores import SQLiteStore, _keeper
 from tests.stores.apsw_adapter import Syncs
 from tests.stores.builders import claimed, done, renewal, settlement
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import samekey.stores
-from samekey._core.model import Claim, Event
+from samekey._core.model import Event
 from samekey._core.states import Move, Status
+from samekey._core.verbs import Claim
 from samekey.stores import MemoryStore, SQLiteStore
 from tests.stores.builders import at, claimed, done, record, renewal, settlement, stored
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from samekey._core.model import Claim, Existing, Renewed, Settled
 from samekey._core.states import Move, Status
+from samekey._core.verbs import Claim, Existing, Renewed, Settled
 from samekey.stores import SQLiteStore, _boot, _holders
 from tests.stores.builders import claimed, done, record, renewal, settlement, stored
 from tests.stores.children import child, line_of, output_of

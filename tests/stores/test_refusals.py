@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from samekey._core.model import Claim, Claimed
+from samekey._core.verbs import Claim, Claimed
 from samekey.errors import StoreError, StoreFormatError, StoreUnavailableError
 from samekey.stores import SQLiteStore, _mounts
 from samekey.stores._connection import connect

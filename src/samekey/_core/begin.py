@@ -15,9 +15,10 @@ from datetime import datetime
 from samekey._core import words
 from samekey._core.fingerprint import body_digest, changed_fields, fingerprint
 from samekey._core.freezing import unfreeze
-from samekey._core.model import Existing, Frozen, Moment, Record
+from samekey._core.model import Frozen, Moment, Record
 from samekey._core.plan import Plan
 from samekey._core.states import Status
+from samekey._core.verbs import Existing
 from samekey._core.window import Window, window_of
 from samekey.errors import SamekeyError, StoreFormatError
 

@@ -7,9 +7,10 @@ from typing import Final, Literal
 from samekey._core.fingerprint import Content, Fingerprint, body_digest
 from samekey._core.freezing import freeze
 from samekey._core.keys import Identity, derive_key, keyed_digest
-from samekey._core.model import Claim, Event, Expect, Moment, Outgoing, Record, later
+from samekey._core.model import Event, Moment, Outgoing, Record, later
 from samekey._core.policy import Backoff
 from samekey._core.states import Status
+from samekey._core.verbs import Claim, Expect
 
 DEFAULT_MAX_DELAY_SECONDS: Final = 120.0
 """D: the longest time between a request's first byte and its execution, where nobody says otherwise."""

@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Final
 
 from samekey._core.classify import Judgement, Kind
-from samekey._core.model import Event, Moment, Record, Reply, Result, Settlement
+from samekey._core.model import Event, Moment, Record, Reply, Result
 from samekey._core.plan import Plan
+from samekey._core.verbs import Settlement
 from samekey._core.verdicts import Verdict
 from samekey.errors import SamekeyError
 

@@ -12,28 +12,23 @@ from samekey._core import verdicts, words
 from samekey._core.begin import Check, Refuse, Replay, Reserve, TakeOver, WaitFor, decide, window_now
 from samekey._core.classify import Judgement, Kind, judge
 from samekey._core.freezing import unfreeze
-from samekey._core.model import (
+from samekey._core.model import Event, Failure, Frozen, Moment, Record, Reply
+from samekey._core.plan import Plan
+from samekey._core.policy import next_pause
+from samekey._core.run import ABSENT, FOUND, Attempt, Done, LookedUp, Run
+from samekey._core.states import Status
+from samekey._core.verbs import (
     Claim,
     Claimed,
     DuplicateFound,
-    Event,
     Existing,
-    Failure,
-    Frozen,
-    Moment,
-    Record,
     Renewal,
     Renewed,
-    Reply,
     ScopeNamesDiffer,
     Settled,
     Settlement,
     StoreFailed,
 )
-from samekey._core.plan import Plan
-from samekey._core.policy import next_pause
-from samekey._core.run import ABSENT, FOUND, Attempt, Done, LookedUp, Run
-from samekey._core.states import Status
 from samekey._core.verdicts import Verdict
 
 

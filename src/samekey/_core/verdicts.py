@@ -6,10 +6,11 @@ from typing import Final
 
 from samekey._core import words
 from samekey._core.classify import Judgement, Kind
-from samekey._core.model import Event, Expect, Moment, Record, Renewal, Reply, Result, Settlement, later
+from samekey._core.model import Event, Moment, Record, Reply, Result, later
 from samekey._core.plan import Plan
 from samekey._core.reading import reference_of, result_of
 from samekey._core.states import Move
+from samekey._core.verbs import Expect, Renewal, Settlement
 from samekey._core.window import Window
 from samekey.errors import SamekeyError, StoreError
 

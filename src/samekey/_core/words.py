@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from samekey._core.model import Existing, Moment, Record
+from samekey._core.model import Moment, Record
 from samekey._core.plan import Plan
 from samekey._core.states import Status
+from samekey._core.verbs import Existing
 from samekey.errors import (
     ActionAbandonedError,
     ActionInProgressError,

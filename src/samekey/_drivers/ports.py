@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from samekey._core.model import Claimed, Failure, Record, Reply, StoreFailed
+from samekey._core.model import Failure, Record, Reply
 from samekey._core.run import Done, LookedUp
 from samekey._core.steps import Reservation, Send
+from samekey._core.verbs import Claimed, StoreFailed
 from samekey._core.verdicts import nothing_done
 from samekey._drivers.runtime import Budget, Clock, Unfinished
 from samekey.errors import StoreError, StoreUnavailableError

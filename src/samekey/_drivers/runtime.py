@@ -10,8 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Final, Protocol
 
-from samekey._core.model import Moment, Settlement
+from samekey._core.model import Moment
 from samekey._core.policy import Bucket
+from samekey._core.verbs import Settlement
 
 MAX_UNRECORDED: Final = 1000
 """Settlements kept in memory for another try; beyond that the oldest are left to the next run, which asks the API."""

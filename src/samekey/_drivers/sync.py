@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import TypeVar, assert_never
 
-from samekey._core.model import Existing, Failure, Renewed, StoreFailed
+from samekey._core.model import Failure
 from samekey._core.run import Done
 from samekey._core.steps import Await, LookUp, Renew, Reservation, Send, Settle, Sleep, Step
+from samekey._core.verbs import Existing, Renewed, StoreFailed
 from samekey._drivers.ports import Ports
 from samekey.errors import StoreError
 from samekey.stores import Store

@@ -44,7 +44,7 @@ VersionOption = Annotated[
 
 
 @app.callback(invoke_without_command=True)
-def samekey(context: typer.Context, version: VersionOption = False) -> None:
+def samekey(context: typer.Context, _asked: VersionOption = False) -> None:
     """One idempotency key per business action: see what it does, and what is in its store."""
     if context.invoked_subcommand is None:
         print(context.get_help())

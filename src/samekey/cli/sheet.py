@@ -91,7 +91,8 @@ def _events(lines: Sequence[Line]) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for line in lines:
-        table.add_row(stamp(line.at), Text(safe(_WORDS.get(line.what, line.what.replace("_", " ")))), Text(safe(line.detail), style="dim"))
+        what = _WORDS.get(line.what, line.what.replace("_", " "))
+        table.add_row(stamp(line.at), Text(safe(what)), Text(safe(line.detail), style="dim"))
     return table
 
 

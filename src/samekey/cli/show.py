@@ -42,7 +42,8 @@ def _find(store: Store, key: str) -> Record:
         leave(Exit.USAGE, "KEY is empty; give the first characters of a key, as 'samekey list' shows them.")
     records = store.find(key_prefix=prefix, limit=MOST_MATCHES + 1)
     if not records:
-        leave(Exit.NOT_FOUND, f"no action in {store.location} has a key that begins with {prefix!r}; see 'samekey list'.")
+        missing = f"no action in {store.location} has a key that begins with {prefix!r}; see 'samekey list'."
+        leave(Exit.NOT_FOUND, missing)
     if len(records) > 1:
         leave(Exit.USAGE, _ambiguous(prefix, records))
     return records[0]

@@ -25,6 +25,7 @@ from samekey.http.proof import silence_proves
 from samekey.http.summary import summarise
 
 if TYPE_CHECKING:
+    from samekey._core.model import Headers
     from samekey.http.library import Library
 
 T = TypeVar("T")
@@ -133,14 +134,28 @@ class Watch:
     """Follows one attempt through the trace of httpcore, and stops a send that must not happen.
 
     The object itself is the synchronous trace callback. The user's own callback comes first, so that the last look is
-    the last statement before the first byte. An asynchronous twin takes
-    `user_trace` off, awaits it, and calls this.
+    the last statement before the first byte. An asynchronous twin takes `user_trace` off, awaits it, and calls this.
+
+    Attributes:
+        user_trace: the caller's own trace callback.
+        timeouts: the time-outs of this attempt, in seconds.
+        alive: whether there was any event.
+        connected: whether a connection was opened for this attempt.
+        tls: whether a TLS handshake was begun and not completed.
+        sends: how often the headers of a request, other than CONNECT, were begun.
+        answering: whether the headers of an answer came.
     """
 
-    __slots__ = (
-        "_before", "_callback", "_clock", "_fresh", "_not_after", "_request", "_reused", "_status", "_unwritten",
-        "alive", "answering", "connected", "sends", "timeouts", "tls", "user_trace",
-    )  # fmt: skip
+    # As class attributes: most attempts never change them.
+    _callback: Callable[..., Any]
+    _reused = 0
+    _status = 0
+    _unwritten = False
+    alive = False
+    connected = False
+    tls = False
+    sends = 0
+    answering = False
 
     def __init__(
         self, request: Any, clock: Callable[[], datetime], not_after: datetime, *, fresh: bool
@@ -150,17 +165,8 @@ class Watch:
         self._not_after = not_after
         self._fresh = fresh
         self._before: Mapping[str, Any] = request.extensions
-        self._callback: Callable[..., Any] = self
-        self._reused = 0
-        self._status = 0
-        self._unwritten = False
         self.user_trace = self._before.get("trace")
         self.timeouts: dict[str, float] = {}
-        self.alive = False
-        self.connected = False
-        self.tls = False
-        self.sends = 0
-        self.answering = False
 
     def begin(self, timeout: float | None, callback: Callable[..., Any] | None = None) -> Failure | None:
         """Hang the trace into the request and shorten its time-outs; a failure if it is too late already."""
@@ -278,14 +284,14 @@ def _too_late(*, sent: bool) -> Failure:
 
 def reply_of(response: Any) -> Reply:
     """The facts of a response that has been read."""
-    return Reply(response.status_code, fields(response), response.content, framed=_framed(response))
+    headers = fields(response)
+    framed = not response.http_version.startswith("HTTP/1") or response.status_code in {204, 304}
+    return Reply(response.status_code, headers, response.content, framed=framed or _framed(headers))
 
 
-def _framed(response: Any) -> bool:
+def _framed(headers: Headers) -> bool:
     """Whether the end of the body was marked, so that a cut one would have been noticed (RFC 9112 section 6.3)."""
-    if not response.http_version.startswith("HTTP/1") or response.status_code in {204, 304}:
-        return True
-    return (
-        "content-length" in response.headers
-        or "chunked" in response.headers.get("transfer-encoding", "").lower()
+    return any(
+        name == "content-length" or (name == "transfer-encoding" and "chunked" in value.lower())
+        for name, value in headers
     )

@@ -23,6 +23,7 @@ FROZEN_HEADERS: Final = frozenset({
 """What is kept of a header, and sent again as it was. None of them is a credential."""
 
 _FRAMING: Final = frozenset({"host", "content-length", "transfer-encoding"})
+_FRAMING_BYTES: Final = frozenset(name.encode() for name in _FRAMING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,14 +221,14 @@ def _facts(
 def _arrange(library: Library[Any, Any], request: Any, frozen: Headers, allowed: frozenset[str]) -> None:
     """Put the header fields into an order and a spelling that a resend can repeat."""
     first, rest, last = [], [], []
-    for name, value in request.headers.raw:
-        lower = name.lower().decode("ascii")
-        if lower == "host":
-            first.append((name, value))
-        elif lower in _FRAMING:
-            last.append((name, value))
-        elif lower not in allowed:
-            rest.append((name, value))
+    for item in request.headers.raw:
+        lower = item[0].lower()
+        if lower == b"host":
+            first.append(item)
+        elif lower in _FRAMING_BYTES:
+            last.append(item)
+        elif lower.decode("ascii") not in allowed:
+            rest.append(item)
     kept = [(_spelled(name), value.encode("latin-1")) for name, value in frozen]
     request.headers = library.module.Headers([*first, *rest, *kept, *last])
 

@@ -19,20 +19,19 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
-from samekey._core.model import (
+from samekey._core.model import Event, Record
+from samekey._core.states import Status
+from samekey._core.verbs import (
     Claim,
     Claimed,
     DuplicateFound,
-    Event,
     Existing,
-    Record,
     Renewal,
     Renewed,
     ScopeNamesDiffer,
     Settled,
     Settlement,
 )
-from samekey._core.states import Status
 
 
 @runtime_checkable

@@ -6,8 +6,9 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final
 
-from samekey._core.model import Claim, Event, Expect, Record, Renewal, Settled, Settlement
+from samekey._core.model import Event, Record
 from samekey._core.states import UNSETTLED, Move, Status, after
+from samekey._core.verbs import Claim, Expect, Renewal, Settled, Settlement
 
 FIELDS: Final = tuple(field.name for field in fields(Record))
 # Records are frozen, but not before they are finished: these write their slots.

@@ -7,16 +7,8 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final, Self
 
-from samekey._core.model import (
-    Claim,
-    Claimed,
-    DuplicateFound,
-    Event,
-    Record,
-    ScopeNamesDiffer,
-    Settled,
-    Settlement,
-)
+from samekey._core.model import Event, Record
+from samekey._core.verbs import Claim, Claimed, DuplicateFound, ScopeNamesDiffer, Settled, Settlement
 from samekey.stores import _rows, _sql
 from samekey.stores._codec import decode, encode, headers_text, moment, names_text, seconds_of
 from samekey.stores._connection import Connection

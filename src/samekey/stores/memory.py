@@ -6,20 +6,19 @@ import threading
 from collections.abc import Collection
 from datetime import timedelta
 
-from samekey._core.model import (
+from samekey._core.model import Event, Record
+from samekey._core.states import Status
+from samekey._core.verbs import (
     Claim,
     Claimed,
     DuplicateFound,
-    Event,
     Existing,
-    Record,
     Renewal,
     Renewed,
     ScopeNamesDiffer,
     Settled,
     Settlement,
 )
-from samekey._core.states import Status
 from samekey.errors import StoreFormatError
 from samekey.stores import _rows
 from samekey.stores._errors import NOTHING_SENT

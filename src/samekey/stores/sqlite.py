@@ -8,20 +8,19 @@ from functools import partial
 from os import PathLike
 from typing import Final
 
-from samekey._core.model import (
+from samekey._core.model import Event, Record
+from samekey._core.states import UNSETTLED, Status
+from samekey._core.verbs import (
     Claim,
     Claimed,
     DuplicateFound,
-    Event,
     Existing,
-    Record,
     Renewal,
     Renewed,
     ScopeNamesDiffer,
     Settled,
     Settlement,
 )
-from samekey._core.states import UNSETTLED, Status
 from samekey.stores import _rows, _sql
 from samekey.stores._codec import decode, encode, moment
 from samekey.stores._connection import Connect, Connection, connect

@@ -50,7 +50,7 @@ KillsOption = Annotated[
 ]
 KeepOption = Annotated[
     Path | None,
-    typer.Option("--keep", metavar="DIR", help="Keep the store and all else in this new directory.", show_default=False),
+    typer.Option("--keep", metavar="DIR", help="Keep the store in this new directory.", show_default=False),
 ]
 
 

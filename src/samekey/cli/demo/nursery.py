@@ -48,7 +48,7 @@ class Nursery:
         Raises:
             StoppedError: the demo is ending.
         """
-        assert self._process.stdout is not None  # noqa: S101 - for the type checker
+        assert self._process.stdout is not None
         self._ended.clear()
         try:
             self._command(b"r")
@@ -69,7 +69,9 @@ class Nursery:
 
     def stop(self) -> None:
         """Ends everything; `run` then raises."""
-        with suppress(ProcessLookupError, PermissionError):  # gone, or not yet reaped
+        if self._process.returncode is not None:
+            return  # the id may be another's by now
+        with suppress(ProcessLookupError, PermissionError):  # gone, or not yet waited for
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def __enter__(self) -> Self:
@@ -85,7 +87,7 @@ class Nursery:
                 pipe.close()
 
     def _command(self, command: bytes) -> None:
-        assert self._process.stdin is not None  # noqa: S101 - for the type checker
+        assert self._process.stdin is not None
         try:
             self._process.stdin.write(command)
         except (BrokenPipeError, ValueError) as error:

@@ -139,9 +139,12 @@ class Race:
             StoppedError: `stop` was called.
         """
         log = self._directory / self._script.log
-        with self._shop, log.open("a", encoding="utf-8") as errors:
-            with Nursery(self._script.file, self._arguments(), errors) as self._nursery:
-                return self._count(*self._run_until_through(self._nursery))
+        with (
+            self._shop,
+            log.open("a", encoding="utf-8") as errors,
+            Nursery(self._script.file, self._arguments(), errors) as self._nursery,
+        ):
+            return self._count(*self._run_until_through(self._nursery))
 
     def stop(self) -> None:
         """Ends it early, from another thread; `run` then raises."""

@@ -107,7 +107,7 @@ def _verdict(outcome: Outcome) -> Text:
         )
     end = "" if outcome.through else "did not get through, "
     return Text(
-        f"samekey failed: it {end}made {count(outcome.duplicated, 'duplicate')}, lost {outcome.lost}, and does not know "
-        f"the id of {outcome.unanswered}. Please report it with the line below.",
+        f"samekey failed: it {end}made {count(outcome.duplicated, 'duplicate')}, lost {outcome.lost}, and does not "
+        f"know the id of {outcome.unanswered}. Please report it, with the line below.",
         style="bold red",
     )
