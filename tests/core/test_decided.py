@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from samekey._core.model import Existing, Reply, StoreFailed, later
+from samekey._core.model import Reply, later
 from samekey._core.plan import Contract
 from samekey._core.policy import Backoff
 from samekey._core.run import Done, Run
 from samekey._core.states import Status
 from samekey._core.steps import Await, Renew, Reservation, begin, start
+from samekey._core.verbs import Existing, StoreFailed
 from samekey.errors import (
     ActionRejectedError,
     KeyReusedError,
@@ -232,7 +233,7 @@ def test_what_was_taken_over_since_is_no_own_claim_any_more(row: object) -> None
 
 def test_a_holder_that_cannot_be_probed_is_alive_until_its_lease_ends() -> None:
     elsewhere = record(boot_id="boot-of-another-host")
-    assert isinstance(begin(Run(plan()), Existing(elsewhere, alive=True), at(65)), Await)
+    assert isinstance(begin(Run(plan(started=at(65))), Existing(elsewhere, alive=True), at(65)), Await)
     assert isinstance(begin(Run(plan(started=at(66))), Existing(elsewhere, alive=True), at(66)), Renew)
 
 

@@ -148,7 +148,7 @@ def test_r4_a_refusal_met_by_a_take_over_is_looked_up_first() -> None:
         answer(422), rows=[record(status=Status.UNKNOWN)], look_ups=[LookedUp("inconclusive", "no search")]
     )
     done = there.run(plan(contract=Contract(looks_up=True)))
-    assert there.names[-4:] == ["Send", "LookUp", "Settle", "Done"]
+    assert there.names[-5:] == ["Send", "Settle", "LookUp", "Settle", "Done"]
     assert isinstance(done.error, NeedsReviewError)
     assert done.error.reason == "look_up_inconclusive"
 
@@ -257,7 +257,7 @@ def test_r9_after_a_5xx_it_is_looked_up_where_that_is_possible() -> None:
         answer(500), look_ups=[LookedUp("found", "GET /orders", None), LookedUp("inconclusive", "")]
     )
     there.run(plan(replace(GENERIC, after_5xx=None), contract=Contract(looks_up=True)))
-    assert there.names == ["Reservation", "Send", "LookUp", "Settle", "Done"]
+    assert there.names == ["Reservation", "Send", "Settle", "LookUp", "Settle", "Done"]
 
 
 def test_r9_the_profiles_or_the_users_word_allows_the_resend() -> None:

@@ -313,10 +313,8 @@ def test_r14_the_credential_is_kept_as_a_keyed_digest_only() -> None:
 # R15
 
 
-def refused_at(when: float, **changes: object) -> Existing:
-    return Existing(
-        record(status=Status.REJECTED, completed_at=later(T0, when), response_status=422, **changes)
-    )
+def refused_at(when: float) -> Existing:
+    return Existing(record(status=Status.REJECTED, completed_at=later(T0, when), response_status=422))
 
 
 def test_r15_a_refusal_that_came_after_this_begin_started_is_its_answer() -> None:

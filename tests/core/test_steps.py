@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from samekey._core.model import DuplicateFound, Existing, Failure, ScopeNamesDiffer, StoreFailed, later
+from samekey._core.model import Failure, later
 from samekey._core.plan import Contract
 from samekey._core.policy import Backoff
 from samekey._core.run import Done, LookedUp, Run
 from samekey._core.states import Status
 from samekey._core.steps import Await, Renew, begin
+from samekey._core.verbs import DuplicateFound, Existing, ScopeNamesDiffer, StoreFailed
 from samekey.errors import (
     ActionInProgressError,
     ActionRejectedError,

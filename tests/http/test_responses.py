@@ -16,7 +16,8 @@ from samekey._core.model import Record, Reply
 from samekey._core.states import Status
 from samekey.errors import ActionRejectedError, UsageError
 from samekey.http.library import HTTPX, Library
-from samekey.http.responses import kept, rebuild, reference_of, stripped
+from samekey._core.reading import reference_of, result_of
+from samekey.http.responses import rebuild, stripped
 from tests.http.conftest import attempt
 from tests.http.servers import Peer, Server
 
@@ -60,17 +61,15 @@ def reply(body: bytes = b"{}", *headers: tuple[str, str]) -> Reply:
 
 def test_only_allow_listed_headers_are_kept() -> None:
     answer = reply(b"x", ("content-type", "a/b"), ("set-cookie", "s=1"), ("location", "/7"), ("x-other", "1"))
-    headers, _ = kept(answer, keep="response", also=frozenset({"set-cookie"}))
-    assert headers == (("content-type", "a/b"), ("location", "/7"))
-    headers, _ = kept(answer, keep="response", also=frozenset({"x-other"}))
-    assert ("x-other", "1") in headers
+    assert result_of(answer, None, whole=True).headers == (("content-type", "a/b"), ("location", "/7"))
+    assert result_of(answer, None, whole=False).headers == ()
 
 
 def test_a_body_is_kept_up_to_its_limit_and_an_empty_one_always() -> None:
-    assert kept(reply(b"x" * 262144), keep="response")[1] == b"x" * 262144
-    assert kept(reply(b"x" * 262145), keep="response")[1] is None
-    assert kept(reply(b"x"), keep="reference")[1] is None
-    assert kept(reply(b""), keep="reference")[1] == b""
+    assert result_of(reply(b"x" * 262144), None, whole=True).body == b"x" * 262144
+    assert result_of(reply(b"x" * 262145), None, whole=True).body is None
+    assert result_of(reply(b"x"), None, whole=False).body is None
+    assert result_of(reply(b""), None, whole=False).body == b""
 
 
 # --- rebuilt ---------------------------------------------------------------------------------------------------
@@ -146,10 +145,10 @@ def test_an_action_that_a_person_settled_shows_200(library: Library[Any, Any]) -
     ),
 )
 def test_what_is_kept_comes_back(status: int, body: bytes, headers: list[tuple[str, str]]) -> None:
-    headers_kept, body_kept = kept(Reply(status, tuple(headers), body), keep="response")
-    response = rebuild(HTTPX, record(status, headers_kept, body_kept))
+    result = result_of(Reply(status, tuple(headers), body), None, whole=True)
+    response = rebuild(HTTPX, record(status, result.headers, result.body))
     assert (response.status_code, response.content) == (status, body)
-    for name, value in headers_kept:
+    for name, value in result.headers:
         assert (name.encode(), value.encode("latin-1")) in response.headers.raw
 
 

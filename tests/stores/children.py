@@ -5,7 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -20,9 +24,10 @@ def say(text):
 """
 
 
-def child(code: str, *arguments: Any, **options: Any) -> subprocess.Popen[str]:
-    """Starts Python on `code` with stdin and stdout as pipes; arguments are from `sys.argv[1]` on."""
-    return subprocess.Popen(
+@contextmanager
+def child(code: str, *arguments: Any, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Runs Python on `code`, with stdin and stdout as pipes; it is killed at the latest when the block is left."""
+    process = subprocess.Popen(
         [sys.executable, "-c", PRELUDE + code, *map(str, arguments)],
         cwd=ROOT,
         stdin=subprocess.PIPE,
@@ -30,6 +35,11 @@ def child(code: str, *arguments: Any, **options: Any) -> subprocess.Popen[str]:
         text=True,
         **options,
     )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def line_of(process: subprocess.Popen[str]) -> str:

@@ -107,9 +107,11 @@ def test_a_killed_holder_is_dead_although_its_forked_child_lives(store: SQLiteSt
         assert existing(store).alive
         os.kill(process.pid, signal.SIGKILL)
         process.wait(60)
-        assert not existing(store).alive
-        claimed(store, "another")  # nor does it keep the writers' lock
-        os.kill(forked, signal.SIGKILL)
+        try:
+            assert not existing(store).alive
+            claimed(store, "another")  # nor does it keep the writers' lock
+        finally:
+            os.kill(forked, signal.SIGKILL)
 
 
 FORK_AND_USE = """

@@ -174,7 +174,7 @@ def _after_unknown(plan: Plan, existing: Existing, now: Moment) -> Decision:
         return _anew(plan, record)
     window = window_now(plan, record, now, existing.high_water)
     if not window.open:
-        return Check(record, window.reason)
+        return Check(record, record.reason or window.reason)
     if record.frozen_request is None:
         return Check(record, "not_frozen")
     try:

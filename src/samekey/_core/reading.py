@@ -1,6 +1,7 @@
 """Reads replies: bounded, JSON only, never raising."""
 
 import json
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final
@@ -29,6 +30,7 @@ KEPT_HEADERS: Final = frozenset(
 """Response headers that are stored: what names or dates the result; never a cookie."""
 
 MISSING: Final = object()
+_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,9}")
 
 
 def parse_json(body: bytes) -> Any:
@@ -87,7 +89,7 @@ def reference_of(reply: Reply, where: str | None) -> str | None:
     if not isinstance(value, str) or not value or len(value) > MAX_REFERENCE:
         return None
     # Half of a surrogate pair is legal in JSON, and cannot be stored.
-    return value.encode("utf-8", "replace").decode()
+    return value if value.isascii() or value == value.encode("utf-8", "replace").decode() else None
 
 
 def _pointed_at(body: bytes, pointer: str) -> Any:
@@ -98,8 +100,8 @@ def _pointed_at(body: bytes, pointer: str) -> Any:
     for part in _parts(pointer):
         if isinstance(value, dict):
             value = value.get(part)
-        elif isinstance(value, list) and part.isascii() and part.isdecimal() and len(part) < 10:
-            value = value[int(part)] if int(part) < len(value) else None
+        elif isinstance(value, list) and _INDEX.fullmatch(part) and int(part) < len(value):
+            value = value[int(part)]
         else:
             return None
     return value

@@ -244,6 +244,7 @@ class Settle:
     settlement: Settlement
     verdict: Verdict
     reply: Reply | None
+    then: LookUp | None = None
 
     def next(self, reply: Settled | Existing | StoreFailed | None, now: Moment) -> "Step":
         """Written; or another was faster; or the store is gone; or there is nothing to settle (None)."""
@@ -252,6 +253,8 @@ class Settle:
                 return Done(self.run, self.record, self.verdict.error(self.record), self.reply)
             case Settled(record, contradiction=True):
                 return Done(self.run, record, words.needs_review(record, "effect_after_close"))
+            case Settled(record) if self.then is not None:
+                return replace(self.then, record=record)
             case Settled(record):
                 return Done(self.run, record, self.verdict.error(record), self.reply)
             case Existing() if self.run.interrupted:
@@ -356,22 +359,26 @@ def _again_or_not(attempt: Attempt, now: Moment) -> Step:
 
 
 def _review(attempt: Attempt, reason: str, now: Moment) -> Step:
-    if attempt.interrupted and attempt.run.plan.contract.looks_up:
+    run, record, judgement, reply = attempt.run, attempt.record, attempt.judgement, attempt.reply
+    if attempt.interrupted and run.plan.contract.looks_up:
         return _give_up(attempt, now, retry_after=None)
-    return _look_up_or_stop(attempt.run, attempt.record, reason, attempt.judgement.summary, now, attempt.reply)
+    step = _look_up_or_stop(run, record, reason, judgement.summary, now, reply)
+    if isinstance(step, LookUp) and (judgement.review or judgement.skewed):
+        # What this answer forbids is written first: whoever comes after a crash in the look-up must not send again.
+        settlement = verdicts.no_answer(record, judgement, now, reason=reason)
+        return Settle(run, record, settlement, Verdict(Kind.UNKNOWN, judgement.summary, reason=reason), reply, step)
+    return step
 
 
 def _give_up(attempt: Attempt, now: Moment, *, retry_after: float | None, kind: str = "unknown") -> Step:
     """No further attempt in this run: write what is true and tell it."""
     run, record, judgement = attempt.run, attempt.record, attempt.judgement
     if not attempt.maybe_done and record.open_attempts <= 1:
-        settlement = verdicts.nothing_done(record, judgement.summary, now)
         verdict = attempt.verdict(now, retry_after=retry_after if judgement.hint else None, retry_until=None)
-        return Settle(run, record, settlement, verdict, attempt.reply)
+        return Settle(run, record, verdicts.nothing_done(record, judgement.summary, now), verdict, attempt.reply)
     window = window_now(run.plan, record, now)
-    settlement = verdicts.no_answer(record, judgement, now, kind=kind)
     verdict = attempt.verdict(now, retry_after=retry_after, retry_until=window.closes_at if window.open else None)
-    return Settle(run, record, settlement, verdict, attempt.reply)
+    return Settle(run, record, verdicts.no_answer(record, judgement, now, kind=kind), verdict, attempt.reply)
 
 
 def _look_up_or_stop(run: Run, record: Record, reason: str, summary: str, now: Moment, reply: Reply | None) -> Step:

@@ -174,8 +174,10 @@ def nothing_done(record: Record, summary: str, now: Moment) -> Settlement:
     )
 
 
-def no_answer(record: Record, judgement: Judgement, now: Moment, *, kind: str = "unknown") -> Settlement:
-    """It may have happened; the same key may be sent again."""
+def no_answer(
+    record: Record, judgement: Judgement, now: Moment, *, kind: str = "unknown", reason: str | None = None
+) -> Settlement:
+    """It may have happened; the same key may be sent again, unless there is a reason against it."""
     proven = judgement.kind in {Kind.NOT_SENT, Kind.IN_FRONT}
     return Settlement(
         identity=record.identity,
@@ -187,7 +189,8 @@ def no_answer(record: Record, judgement: Judgement, now: Moment, *, kind: str = 
         durable=True,
         open_attempts=record.open_attempts - proven,
         error_summary=judgement.summary,
-        window_seconds=0.0 if judgement.skewed else None,
+        reason=reason,
+        window_seconds=0.0 if reason else None,
         event=Event(now.wall, kind, judgement.summary),
     )
 

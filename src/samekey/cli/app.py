@@ -17,7 +17,9 @@ from samekey.cli.show import show
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-EPILOG: Final = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
+EPILOG: Final = (
+    "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
+)
 
 app: Final = typer.Typer(
     name="samekey",
@@ -61,8 +63,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         code = app(args=arguments, prog_name="samekey", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        complain("stopped.")
-        return Exit.INTERRUPTED
+        code = Exit.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left, as `head` does
         return Exit.FAILED
@@ -72,6 +73,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
             raise
         complain(_usage(error.format_message(), getattr(error, "ctx", None)))
         return Exit.USAGE
+    if code == Exit.INTERRUPTED:
+        complain("stopped.")
     return int(code or Exit.OK)
 
 

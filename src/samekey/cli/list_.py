@@ -69,7 +69,9 @@ def _nothing(location: str, *, filtered: bool) -> str:
 
 
 def _table(records: Sequence[Record], now: datetime) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold"
+    )
     table.add_column("key", no_wrap=True)
     table.add_column("action", overflow="fold", ratio=1)
     table.add_column("status", no_wrap=True)

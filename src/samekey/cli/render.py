@@ -55,9 +55,7 @@ def safe(text: str) -> str:
     """Text from outside, without what would steer a terminal."""
     if text.isprintable():
         return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text
-    )
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def span(seconds: float) -> str:

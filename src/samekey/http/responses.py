@@ -1,15 +1,13 @@
-"""Answers: what is kept of them, and how a kept one becomes a response of the library again."""
+"""How a stored answer becomes a response of the library again."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
-from samekey._core.model import Headers, Record, Reply
+from samekey._core.model import Record
 from samekey.errors import UsageError
 from samekey.http import urls
 from samekey.http.outgoing import fields
@@ -19,48 +17,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_KEPT_BYTES: Final = 256 * 1024
-"""What is kept of an answer's body (design, section 4)."""
-
-KEPT_HEADERS: Final = frozenset({
-    "content-language", "content-type", "date", "etag", "last-modified", "location", "retry-after",
-    # what a vendor's support asks for
-    "cf-ray", "request-id", "traceparent", "x-amz-request-id", "x-amzn-requestid", "x-correlation-id",
-    "x-request-id", "x-trace-id",
-    # markers of a replayed answer
-    "idempotent-replayed", "idempotency-replayed", "repeatability-result", "x-idempotency-lookup",
-    "x-idempotent-replayed",
-})  # fmt: skip
-"""Never `set-cookie`, which is a credential."""
-
-MAX_REFERENCE_CHARS: Final = 4096
-"""Longer than any object's id or URL; whatever is longer is not a reference."""
-
 # These describe the body on the wire, and what is kept is the decoded one.
 _WIRE: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
-
-
-def kept(
-    reply: Reply,
-    *,
-    keep: Literal["response", "reference"],
-    limit: int = MAX_KEPT_BYTES,
-    also: frozenset[str] = frozenset(),
-) -> tuple[Headers, bytes | None]:
-    """What to store of an answer: allow-listed headers, and the decoded body or None.
-
-    An empty body is always kept, so that it can be told from one that was not.
-
-    Args:
-        reply: the answer.
-        keep: `"reference"` drops the body.
-        limit: larger bodies are dropped, in bytes.
-        also: further header names (lower case) to keep; `set-cookie` is never kept.
-    """
-    allowed = (KEPT_HEADERS | also) - {"set-cookie", "set-cookie2"} - _WIRE
-    headers = tuple(item for item in reply.headers if item[0] in allowed)
-    body_is_kept = not reply.body or (keep == "response" and len(reply.body) <= limit)
-    return headers, reply.body if body_is_kept else None
 
 
 def rebuild(library: Library[Any, T], record: Record) -> T:
@@ -180,48 +138,3 @@ def _load_unkept(
 
     module = import_module(name)
     return _unkept(module, status, headers, _request(module, method, url), sentence)
-
-
-# --- the object's id -----------------------------------------------------------------------------------------
-
-
-def reference_of(reply: Reply, pointer: str | None) -> str | None:
-    """The object's id in an answer, or None if it is not there. Never raises.
-
-    Args:
-        reply: the answer.
-        pointer: a JSON pointer (RFC 6901), or `header:NAME`. Numbers keep their digits as they were sent.
-    """
-    if pointer is None:
-        return None
-    if pointer.startswith("header:"):
-        value: Any = reply.header(pointer.removeprefix("header:").strip().lower())
-    else:
-        value = _pointed_at(reply.body, pointer)
-    if not isinstance(value, str) or len(value) > MAX_REFERENCE_CHARS:
-        return None
-    # Half of a surrogate pair is legal in JSON, and cannot be stored.
-    return value if value.isascii() or value == value.encode("utf-8", "replace").decode() else None
-
-
-def _pointed_at(body: bytes, pointer: str) -> Any:
-    if pointer and not pointer.startswith("/"):
-        return None
-    try:
-        value: Any = json.loads(body, parse_int=str, parse_float=str)
-    except (ValueError, RecursionError):
-        return None
-    for token in _tokens(pointer):
-        if isinstance(value, dict):
-            value = value.get(token)
-        elif (
-            isinstance(value, list) and re.fullmatch(r"0|[1-9][0-9]{0,9}", token) and int(token) < len(value)
-        ):
-            value = value[int(token)]
-        else:
-            return None
-    return value
-
-
-def _tokens(pointer: str) -> Iterator[str]:
-    return (token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:])

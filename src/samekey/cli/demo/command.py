@@ -40,12 +40,18 @@ ActionsOption = Annotated[
 ]
 SeedOption = Annotated[
     int | None,
-    typer.Option("--seed", metavar="S", min=0, help="Repeats the faults and kills of a demo.", show_default="random"),
+    typer.Option(
+        "--seed", metavar="S", min=0, help="Repeats the faults and kills of a demo.", show_default="random"
+    ),
 ]
 KillsOption = Annotated[
     int | None,
     typer.Option(
-        "--kills", metavar="K", min=0, help="How often each script is killed.", show_default="N / 5, at most 8"
+        "--kills",
+        metavar="K",
+        min=0,
+        help="How often each script is killed.",
+        show_default="N / 5, at most 8",
     ),
 ]
 KeepOption = Annotated[
@@ -162,7 +168,9 @@ def _example(directory: Path, plan: Plan) -> Record | None:
             records = store.find(newest_first=True)
         finally:
             store.close()
-    return max(records, key=lambda record: (record.scope["cart"] in plan.kills, record.attempts), default=None)
+    return max(
+        records, key=lambda record: (record.scope["cart"] in plan.kills, record.attempts), default=None
+    )
 
 
 def _why(directory: Path, outcome: Outcome) -> str:

@@ -165,7 +165,12 @@ class Race:
 
     def _arguments(self) -> list[str]:
         way = [] if self._script.way is None else [self._script.way]
-        return [*way, self._shop.url, str(self._directory / ORDERS), str(self._directory / self._script.memory)]
+        return [
+            *way,
+            self._shop.url,
+            str(self._directory / ORDERS),
+            str(self._directory / self._script.memory),
+        ]
 
     def _hear(self, line: str) -> None:
         """Takes down what the script says that it was told."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from samekey.cli.demo.plan import FAULT_RATE, FAULTS, Moment
 from samekey.testing import Commit, Delivery, Fault, FlakyServer, Wire
@@ -37,10 +37,13 @@ class Shop(FlakyServer):
     Args:
         plan: what goes wrong.
         strike: kills the script that runs now, and returns when it is gone.
+        keys: what it does with keys, as in `FlakyServer`.
     """
 
-    def __init__(self, plan: Plan, strike: Callable[[], None]) -> None:
-        super().__init__(seed=plan.seed)
+    def __init__(
+        self, plan: Plan, strike: Callable[[], None], *, keys: Literal["honour", "ignore"] = "honour"
+    ) -> None:
+        super().__init__(seed=plan.seed, keys=keys)
         self._kills = dict(plan.kills)
         self._strike = strike
         self.chaos(FAULT_RATE, FAULTS)
@@ -51,7 +54,9 @@ class Shop(FlakyServer):
         """Kills that are still to come."""
         return len(self._kills)
 
-    def next_fault(self, method: str, target: str, headers: tuple[tuple[str, str], ...], body: bytes) -> Fault:
+    def next_fault(
+        self, method: str, target: str, headers: tuple[tuple[str, str], ...], body: bytes
+    ) -> Fault:
         """What a request meets: in the first one of some orders, a kill."""
         fault = super().next_fault(method, target, headers, body)
         moment = self._kills.pop(json.loads(body)["cart"], None) if self._kills else None
