@@ -1,4 +1,4 @@
-"""One class per way to make a POST, each used as its own documentation shows it. Every instance has a process of its own.
+"""One class per way to make a POST, each used as its own documentation shows it, each in a process of its own.
 
 What each does per action beside the POST is said in its docstring.
 """
@@ -80,7 +80,7 @@ class Bare(Httpx):
 
 
 class Samekey:
-    """samekey over `SQLiteStore`, the window declared: a claim (FULL), the POST, a settlement with the answer (NORMAL)."""
+    """samekey over `SQLiteStore`, its window declared: claims (FULL), POSTs, settles with the answer (NORMAL)."""
 
     def __init__(self, url: str, directory: Path) -> None:
         import samekey
@@ -102,7 +102,7 @@ class Samekey:
 
 
 class Tenacity(Httpx):
-    """httpx under `tenacity.retry`, with one key per call, which is forgotten when the process ends. Nothing is written."""
+    """httpx under `tenacity.retry`, with one key per call, which ends with the process. Nothing is written."""
 
     def __init__(self, url: str, directory: Path) -> None:
         super().__init__(url, directory)

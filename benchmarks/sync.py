@@ -19,6 +19,8 @@ from _contenders import CONTENDERS
 from _server import server
 
 FLOOR = "httpx + two commits"
+WARM_UP = 150
+"""Actions before the first round: by then SQLite writes over its log and no longer makes it longer."""
 
 Rounds = dict[str, list[float]]
 """Seconds per action in each round, by contender."""
@@ -121,15 +123,19 @@ def table(results: Rounds) -> list[str]:
 def main() -> int:
     options = parser(__doc__)
     options.add_argument("--rounds", type=int, default=60, help="rounds to take the median of (default 60)")
-    options.add_argument("--actions", type=int, default=25, help="actions of each contender in a round (default 25)")
-    options.add_argument("--only", nargs="+", default=[], metavar="NAME", help="leave out all contenders but these")
+    options.add_argument(
+        "--actions", type=int, default=25, help="actions of each contender in a round (default 25)"
+    )
+    options.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", help="leave out all contenders but these"
+    )
     given = options.parse_args()
     rounds = min(given.rounds, 12) if given.quick else given.rounds
     needed = {"httpx", FLOOR, "samekey"}
     names = [name for name in CONTENDERS if not given.only or name in needed or name in given.only]
     with scratch(given.dir) as directory:
         where = machine(directory)
-        results = measure(names, directory, rounds=rounds, actions=given.actions, warm_up=2 * given.actions)
+        results = measure(names, directory, rounds=rounds, actions=given.actions, warm_up=WARM_UP)
     figures = {
         name: {
             "microseconds": median(seconds) * MICRO,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import tenacity
 
 import samekey
@@ -64,8 +65,24 @@ class DyingStore(SQLiteStore):
         return answer
 
 
+def connect(url: str, store: SQLiteStore, *, keyless: bool, **options: Any) -> samekey.Client:
+    """A client as all cases use it. To load the certificates would take longer than all else."""
+    options |= {"provider": "keyless"} if keyless else {"window": timedelta(days=1)}
+    return samekey.Client(url, store=store, retry=policy, timeout=10, verify=False, **options)
+
+
+def make(client: samekey.Client, order: str, **options: Any) -> str:
+    """Makes the order; returns its reference, or the name of the exception."""
+    try:
+        with client.action(create_order, scope={"order": order}) as action:
+            action.post("/orders", json={"order": order}, **options)
+    except samekey.SamekeyError as error:
+        return type(error).__name__
+    return action.reference
+
+
 def main(url: str, store: str, order: str, keyless: bool, boundary: str | None) -> int:
-    """Makes the order, or dies on the way. Prints `sent` before each send, and the reference or the exception."""
+    """Makes the order, or dies on the way. Prints `sent` after each send, and what `make` returned."""
 
     def at(name: str) -> None:
         if name == boundary:
@@ -76,16 +93,31 @@ def main(url: str, store: str, order: str, keyless: bool, boundary: str | None) 
             print("sent")
         at(EVENTS.get(event, ""))
 
-    declared: dict[str, Any] = {"provider": "keyless"} if keyless else {"window": timedelta(days=1)}
-    with (
-        contextlib.closing(DyingStore(store, at)) as dying,
-        # To load the certificates would take longer than all else.
-        samekey.Client(url, store=dying, retry=policy, timeout=10, verify=False, **declared) as client,
-    ):
-        try:
-            with client.action(create_order, scope={"order": order}) as action:
-                action.post("/orders", json={"order": order}, extensions={"trace": trace})
-            print("reference", action.reference)
-        except samekey.SamekeyError as error:
-            print("error", type(error).__name__)
+    with contextlib.closing(DyingStore(store, at)) as dying, connect(url, dying, keyless=keyless) as client:
+        print(make(client, order, extensions={"trace": trace}))
     return 0
+
+
+class ForgetfulStore(SQLiteStore):
+    """Cannot write what became of an action."""
+
+    def settle(self, settlement: Any) -> Any:
+        raise samekey.StoreUnavailableError("the disk is full")
+
+
+def leave_behind(url: str, store: str, orders: list[str]) -> int:
+    """Leaves orders in flight under a holder that is dead afterwards; every second one had its effect."""
+    with (
+        contextlib.closing(ForgetfulStore(store)) as forgetful,
+        connect(url, forgetful, keyless=False) as client,
+        connect("http://127.0.0.1:9", forgetful, keyless=False, transport=httpx.MockTransport(no_connection)) as nowhere,
+    ):
+        nowhere.http.base_url = url  # the same origin, but nothing gets there
+        for number, order in enumerate(orders):
+            make(nowhere if number % 2 else client, order)
+    return 0
+
+
+def no_connection(request: httpx.Request) -> httpx.Response:
+    """A network that is down."""
+    raise httpx.ConnectError("no route to host", request=request)

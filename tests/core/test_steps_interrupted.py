@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from samekey._core.plan import Contract
-from samekey._core.run import LookedUp
+from samekey._core.run import Done, LookedUp
 from samekey._core.states import Move, Status
 from samekey._core.steps import Await, LookUp, Renew, Reservation, Send, Settle, Sleep, start
 from samekey._core.verbs import Existing
@@ -175,3 +175,11 @@ def test_a_settlement_that_was_overtaken_after_an_interruption_begins_nothing() 
     done = there.run(plan())
     assert done.record == other.record
     assert there.names == ["Reservation", "Settle", "Done"]
+
+
+def test_a_settlement_with_nothing_to_settle_ends() -> None:
+    step = start(plan())
+    assert isinstance(step, Reservation)
+    settle = step.interrupted(at())
+    assert isinstance(settle, Settle)
+    assert isinstance(settle.next(None, at()), Done)

@@ -214,6 +214,7 @@ class AnyWorld:
                 assert other.record.idempotency_key == step.record.idempotency_key
         if not self.of.profile.keyed:
             assert not self.maybe_done, "a keyless write that may have happened was sent again"
+            self.whims = 0  # no store says "pending" of what may have happened
         self.sent.append(step)
         answer = self.draw(st.one_of(replies, failures))
         if isinstance(answer, Failure):
@@ -224,7 +225,7 @@ class AnyWorld:
 
 
 @given(plans(), st.integers(0, 8), st.data())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_a_run_always_ends_records_each_send_and_keeps_its_key(
     of: Plan, whims: int, data: st.DataObject
 ) -> None:
@@ -242,7 +243,7 @@ def test_a_run_always_ends_records_each_send_and_keeps_its_key(
 
 
 @given(plans(), st.integers(0, 4), st.integers(0, 12), st.data())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_an_interrupted_run_ends_without_another_send(
     of: Plan, whims: int, until: int, data: st.DataObject
 ) -> None:
@@ -260,7 +261,7 @@ def test_an_interrupted_run_ends_without_another_send(
 
 
 @given(plans(), st.data())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_every_record_whatsoever_leads_to_a_step(of: Plan, data: st.DataObject) -> None:
     step = start(of)
     assert isinstance(step, Reservation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import linecache
 import os
 import sys
 from itertools import count
@@ -28,14 +29,25 @@ SOURCE = str(Path(samekey.stores.__file__).parent)
 
 
 def interrupted(work: Callable[[], object], line: int) -> bool:
-    """Runs `work` with a KeyboardInterrupt before the given line of the stores' code. False: there was none."""
+    """Runs `work` with a KeyboardInterrupt before the given line of the stores' code. False: there was none.
+
+    A tracer stops once more at `with` on the way out of its block. There the interpreter handles no signal before the
+    lock is released, so that stop is left out.
+    """
     left = line
+    inside: set[tuple[int, int]] = set()
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
         nonlocal left
-        if not frame.f_code.co_filename.startswith(SOURCE):
+        name = frame.f_code.co_filename
+        if not name.startswith(SOURCE):
             return None
         if event == "line":
+            place = (id(frame), frame.f_lineno)
+            if linecache.getline(name, frame.f_lineno).lstrip().startswith("with ") and place in inside:
+                inside.remove(place)
+                return trace
+            inside.add(place)
             left -= 1
             if left < 0:
                 sys.settrace(None)
@@ -118,7 +130,8 @@ def test_a_settlement(store: Store) -> None:
         # Said again it is settled, and once.
         store.settle(settlement(record(store, row_name), event=Event(at(1), "replay")))
         assert stored(store, row_name).status is Status.SUCCEEDED
-        assert len(store.events(row.idempotency_key)) == 1
+        # Memory has no transactions: there the line may be missing, but never twice.
+        assert len(store.events(row.idempotency_key)) in ({1} if isinstance(store, SQLiteStore) else {0, 1})
     assert line > 10
 
 

@@ -289,9 +289,10 @@ def test_a_holder_names_boot_process_start_and_host(store: SQLiteStore) -> None:
 
 def test_files_of_killed_holders_are_swept(store: SQLiteStore, tmp_path: Path) -> None:
     folder = tmp_path / "samekey.db.holders"
+    holder = store.holder
     (folder / "stale.1.2.ab.host").touch()
     store.tidy()
-    assert [path.name for path in folder.iterdir()] == [store.holder]
+    assert [path.name for path in folder.iterdir()] == [holder]
 
 
 def test_taken_over_work_of_a_dead_process_is_settled_by_its_late_success(store: SQLiteStore) -> None:

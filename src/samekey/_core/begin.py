@@ -102,7 +102,7 @@ def decide(plan: Plan, existing: Existing, now: Moment, *, waited: int | None = 
             return _after_unknown(plan, existing, now)
         case Status.NEEDS_REVIEW:
             return Refuse(words.needs_review(record, record.reason or ""), record, "blocked")
-        case Status.ABANDONED:
+        case Status.ABANDONED:  # pragma: no branch - the types allow nothing else
             return Refuse(words.abandoned(record), record, "blocked")
 
 

@@ -179,8 +179,8 @@ class Result:
     """The part of an answer that is kept."""
 
     status: int | None
-    headers: Headers = ()
-    body: bytes | None = None
+    headers: Headers = field(default=(), repr=False)
+    body: bytes | None = field(default=None, repr=False)
     reference: str | None = None
 
 
@@ -252,8 +252,8 @@ class Reply:
     """
 
     status: int
-    headers: Headers
-    body: bytes
+    headers: Headers = field(repr=False)
+    body: bytes = field(repr=False)
     framed: bool = True
 
     def header(self, name: str) -> str | None:

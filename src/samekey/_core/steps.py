@@ -53,7 +53,7 @@ class Reservation:
                 return Done(self.run, None, words.duplicate(plan, reply.other, now))
             case ScopeNamesDiffer():
                 return Done(self.run, None, words.scope_names_differ(plan, reply.names))
-            case StoreFailed():
+            case StoreFailed():  # pragma: no branch - the types allow nothing else
                 return Done(self.run, None, words.store_failed(plan, reply.error, None, uncertain=reply.uncertain))
 
     def interrupted(self, now: Moment) -> "Step":
@@ -80,7 +80,7 @@ class Await:
                 return Done(run, None)
             case None:
                 return Reservation(run, run.plan.claim(now))
-            case Existing():
+            case Existing():  # pragma: no branch - the types allow nothing else
                 return begin(run, reply, now)
 
     def interrupted(self, now: Moment) -> "Step":
@@ -106,7 +106,7 @@ class Renew:
                 return _send(self.run, reply.record, self.frozen, self.closes_at, now)
             case Existing():
                 return begin(self.run, reply, now)
-            case StoreFailed():
+            case StoreFailed():  # pragma: no branch - the types allow nothing else
                 return self._failed(reply)
 
     def _failed(self, reply: StoreFailed) -> Done:
@@ -261,7 +261,7 @@ class Settle:
                 return Done(self.run, reply.record)
             case Existing():
                 return begin(replace(self.run, waited=reply.record.generation), reply, now)
-            case StoreFailed():
+            case StoreFailed():  # pragma: no branch - the types allow nothing else
                 return self._failed(reply, now)
 
     def _failed(self, failed: StoreFailed, now: Moment) -> Done:
@@ -292,8 +292,7 @@ def resume(plan: Plan, existing: Existing, now: Moment) -> Step:
 
 def begin(run: Run, existing: Existing, now: Moment) -> Step:
     """The step that follows from what the store knows."""
-    plan = run.plan
-    decision = decide(plan, existing, now, waited=run.waited)
+    plan, decision = run.plan, decide(run.plan, existing, now, waited=run.waited)
     match decision:
         case Reserve():
             return Reservation(run, plan.claim(now, decision.replaced, decision.generation))
@@ -310,21 +309,20 @@ def begin(run: Run, existing: Existing, now: Moment) -> Step:
             return _take_over(run, decision, now)
         case Check() if plan.recovering:
             return Done(run, decision.record)
-        case Check():
+        case Check():  # pragma: no branch - the types allow nothing else
             return _look_up_or_stop(run, decision.record, decision.reason, "", now, None)
 
 
 def _first_send(run: Run, claimed: Claimed, now: Moment) -> Send:
     plan, record = run.plan, claimed.record
     run = Run(plan, run.sent + 1, run.waited, run.recovered, claimed.duplicate)
-    lease = record.lease_expires_at or now.wall
-    return Send(run, record, None, lease, run.left(now), plan.fresh_connection)
+    return Send(run, record, None, record.lease_expires_at or now.wall, run.left(now), plan.fresh_connection)
 
 
 def _send(run: Run, record: Record, frozen: Frozen, closes_at: datetime, now: Moment) -> Send:
     run = replace(run, sent=run.sent + 1)
-    lease = record.lease_expires_at or now.wall
-    return Send(run, record, frozen, min(lease, closes_at), run.left(now), run.plan.fresh_connection)
+    not_after = min(record.lease_expires_at or now.wall, closes_at)
+    return Send(run, record, frozen, not_after, run.left(now), run.plan.fresh_connection)
 
 
 def _take_over(run: Run, decision: TakeOver, now: Moment) -> Step:
@@ -345,14 +343,12 @@ def _again_or_not(attempt: Attempt, now: Moment) -> Step:
     if judgement.review:
         return _review(attempt, judgement.review, now)
     if attempt.open_before_next:
-        window = window_now(plan, attempt.record, now)
-        reason = "clock_jumped" if judgement.skewed else window.reason
+        reason = "clock_jumped" if judgement.skewed else window_now(plan, attempt.record, now).reason
         if reason:
             return _review(attempt, reason, now)
     if judgement.kind is Kind.IN_PROGRESS and plan.contract.on_in_progress == "raise":
         return _give_up(attempt, now, retry_after=judgement.hint or 1.0)
-    elapsed, hint = run.elapsed(now), judgement.hint
-    pause = next_pause(plan.backoff, attempt=run.sent, elapsed=elapsed, jitter=now.jitter, hint=hint)
+    pause = next_pause(plan.backoff, attempt=run.sent, elapsed=run.elapsed(now), jitter=now.jitter, hint=judgement.hint)
     if not judgement.resend or attempt.interrupted or pause.stop or plan.outgoing.body is None:
         return _give_up(attempt, now, retry_after=pause.seconds if judgement.resend else None)
     return Sleep(run, attempt, pause.seconds)

@@ -130,9 +130,7 @@ def found(plan: Plan, record: Record, result: Result, now: Moment, event: Event 
 
 def with_result(record: Record, settlement: Settlement) -> Record:
     """The record as its caller sees it where the result of a success could not be stored."""
-    result = settlement.result
-    if result is None:
-        return record
+    result = settlement.result or Result(None)
     return replace(
         record,
         response_status=result.status,

@@ -69,9 +69,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return Exit.FAILED
     except Exception as error:
         # Of click or of typer, which brings a click of its own: a wrong option or argument.
-        if not hasattr(error, "format_message"):
+        describe = getattr(error, "format_message", None)
+        if describe is None:
             raise
-        complain(_usage(error.format_message(), getattr(error, "ctx", None)))
+        complain(_usage(describe(), getattr(error, "ctx", None)))
         return Exit.USAGE
     if code == Exit.INTERRUPTED:
         complain("stopped.")

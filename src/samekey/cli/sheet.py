@@ -65,7 +65,7 @@ def sheet(out: Console, record: Record, lines: Sequence[Line], *, alive: bool | 
     """Prints one action."""
     title = Text(safe(record.label), style="bold")
     title.append("  ").append(record.status.value, style=COLOURS[record.status])
-    out.print(title)
+    put(out, title)
     out.print()
     put(out, _grid([(name, value) for name, value in _facts(record, alive=alive) if value]))
     out.print()
@@ -73,7 +73,7 @@ def sheet(out: Console, record: Record, lines: Sequence[Line], *, alive: bool | 
     out.print()
     put(out, _events(lines))
     out.print()
-    out.print(_next(record, alive=alive))
+    put(out, Text(_advice(record, alive=bool(alive))))
 
 
 def _grid(rows: Sequence[tuple[str, str]]) -> Table:
@@ -147,10 +147,6 @@ def _holder(record: Record, *, alive: bool | None) -> str:
     parts = record.holder.split(".")
     process = f"process {parts[1]}" if len(parts) > 1 and parts[1].isdecimal() else "a process"
     return f"{process}, {'which is at work' if alive else 'which has ended'}"
-
-
-def _next(record: Record, *, alive: bool | None) -> Text:
-    return Text(_advice(record, alive=bool(alive)))
 
 
 def _advice(record: Record, *, alive: bool) -> str:

@@ -17,7 +17,7 @@ from samekey.stores._connection import Connect, Connection, read_write
 from samekey.stores._creation import is_bound, open_database, refuse_foreign, settle_secret
 from samekey.stores._errors import NOTHING_SENT, from_os, from_sqlite
 from samekey.stores._files import Files, inode_of, make_directory, refuse_unfit
-from samekey.stores._fork import forget_in_child
+from samekey.stores._fork import forget_in_child, quiet_at_fork
 from samekey.stores._keeper import Keeper
 from samekey.stores._locks import FileLock
 
@@ -65,13 +65,19 @@ class Engine:
         self.keeper = Keeper(self._empty_log_apart, self._rest)
         self._reset()
         forget_in_child(self)
+        quiet_at_fork(self)
 
     def _reset(self) -> None:
         self._mutex = threading.Lock()
+        self._mutex_apart = threading.Lock()
         self._queue: deque[Job[Any]] = deque()
         self._level = ""
         self._inode: tuple[int, int] | None = None
         self.scope_names: dict[str, tuple[str, ...]] = {}
+
+    def fork_locks(self) -> tuple[threading.Lock, ...]:
+        """What threads hold while they are inside SQLite."""
+        return self._mutex, self._mutex_apart
 
     def after_fork(self) -> None:
         """Leaves the parent what is the parent's; the next verb opens anew."""
@@ -332,24 +338,26 @@ class Engine:
             )
 
     def _empty_log_apart(self) -> bool:
-        """The same on a connection of the keeper's own, so that callers are not held up. Returns whether it is empty."""
+        """The same on a connection of the keeper's own, so that callers go on. Returns whether it is empty."""
         if inode_of(self.files.database) != self._inode:
             return True
-        if self._apart is None:
-            apart = self._connect(read_write(self.files.database))
-            apart.execute(f"PRAGMA busy_timeout = {_KEEPER_BUSY_MS}").fetchall()
-            apart.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
-            self._apart = apart
-        self._apart.execute(_sql.PASSIVE).fetchall()  # most of the work, while writers go on
-        try:
-            self._lock_apart.acquire()
-            busy: int = self._apart.execute(_sql.TRUNCATE).fetchone()[0]
-        finally:
-            self._lock_apart.release()
-        return busy == 0
+        with self._mutex_apart:
+            if self._apart is None:
+                apart = self._connect(read_write(self.files.database))
+                apart.execute(f"PRAGMA busy_timeout = {_KEEPER_BUSY_MS}").fetchall()
+                apart.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
+                self._apart = apart
+            self._apart.execute(_sql.PASSIVE).fetchall()  # most of the work, while writers go on
+            try:
+                self._lock_apart.acquire()
+                busy: int = self._apart.execute(_sql.TRUNCATE).fetchone()[0]
+            finally:
+                self._lock_apart.release()
+            return busy == 0
 
     def _rest(self) -> None:
-        apart, self._apart = self._apart, None
-        if apart is not None:
-            apart.close()
-        self._lock_apart.close()
+        with self._mutex_apart:
+            apart, self._apart = self._apart, None
+            if apart is not None:
+                apart.close()
+            self._lock_apart.close()

@@ -1,8 +1,17 @@
-"""What a forked child must forget: locks, descriptors and connections belong to the parent."""
+"""What a forked child must forget, and what must be quiet while a fork happens.
+
+Locks, descriptors and connections belong to the parent. And SQLite has locks of its own: were another thread inside it
+at the moment of the fork, the child would find them locked for ever.
+"""
 
 import os
+import threading
 import weakref
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+PATIENCE: Final = 5.0
+"""Seconds that a fork waits for a verb; longer only if the forking thread itself is inside one (a signal handler)."""
 
 
 class Forkable(Protocol):
@@ -12,7 +21,16 @@ class Forkable(Protocol):
         """Lets go, in the child, without touching what the parent uses."""
 
 
+class Quietable(Protocol):
+    """Something whose threads must not be inside SQLite during a fork."""
+
+    def fork_locks(self) -> Sequence[threading.Lock]:
+        """The locks that they hold while they are."""
+
+
 _forkables: "weakref.WeakSet[Forkable]" = weakref.WeakSet()
+_quietables: "weakref.WeakSet[Quietable]" = weakref.WeakSet()
+_local = threading.local()
 
 
 def forget_in_child(thing: Forkable) -> None:
@@ -20,9 +38,25 @@ def forget_in_child(thing: Forkable) -> None:
     _forkables.add(thing)
 
 
+def quiet_at_fork(thing: Quietable) -> None:
+    """Has `thing.fork_locks()` held during every fork, for as long as the thing lives."""
+    _quietables.add(thing)
+
+
+def _before() -> None:
+    locks = [lock for thing in list(_quietables) for lock in thing.fork_locks()]
+    _local.held = [lock for lock in locks if lock.acquire(timeout=PATIENCE)]
+
+
+def _in_parent() -> None:
+    for lock in _local.__dict__.pop("held", ()):
+        lock.release()
+
+
 def _in_child() -> None:
+    _local.__dict__.clear()
     for thing in list(_forkables):
         thing.after_fork()
 
 
-os.register_at_fork(after_in_child=_in_child)
+os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)

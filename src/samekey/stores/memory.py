@@ -168,7 +168,7 @@ class MemoryStore:
         """Records that match all that is given, oldest first unless told otherwise."""
         with self._lock:
             rows = {row.idempotency_key: row for rows in self._rows.values() for row in rows}
-            ordered = [rows[key] for key in self._order]
+            ordered = [rows[key] for key in self._order if key in rows]
         found = [
             row
             for row in (reversed(ordered) if newest_first else ordered)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Final
 
 from rich import box
@@ -27,16 +28,21 @@ TUTORIAL: Final = "docs/tutorial/first-action.md"
 
 def introduce(out: Console, plan: Plan) -> None:
     """Says what is about to happen."""
-    orders, kills = count(len(plan.orders), "order"), count(len(plan.kills), "time")
-    out.print(
-        f"{orders}, four scripts that place them, and for each script a test shop on this machine. One request in four "
-        f"brings no usable answer, mostly after the shop has made the order, and each script is killed {kills} in the "
-        f"middle of an order (kill -9) and started again. All four meet the same faults."
+    kills = (
+        f"is killed {count(len(plan.kills), 'time')} in the middle of an order (kill -9) and started again"
+    )
+    all_go_well = "runs once, for this time nobody kills it"
+    put(
+        out,
+        f"Four scripts have the same {count(len(plan.orders), 'order')} to place, each at a test shop of its own on "
+        f"this machine. One request in four brings no usable answer, mostly after the shop has made the order. Each "
+        f"script {kills if plan.kills else all_go_well}. What goes wrong is the same for all four.",
     )
     out.print()
-    out.print(
-        "The shop takes idempotency keys: a key is an id that is sent along with an order. A shop that gets a key for "
-        "the second time repeats its first answer, and makes no second order."
+    put(
+        out,
+        "The shop knows idempotency keys: ids that are sent along with orders. If a key comes a second time, the shop "
+        "repeats its first answer and makes no second order.",
     )
     out.print()
 
@@ -48,7 +54,7 @@ def conclude(out: Console, plan: Plan, outcomes: Sequence[Outcome], seconds: flo
     out.print()
     put(out, _ways(outcomes))
     out.print()
-    out.print(_verdict(outcomes[-1]))
+    put(out, _verdict(outcomes[-1]))
     out.print(f"It took {seconds:.1f} s. The same faults and kills again:", style="dim")
     out.print(f"  {again(plan)}", style="dim")
 
@@ -60,7 +66,7 @@ def point_on(out: Console, kept: Path | None, example: Record | None) -> None:
     if kept is None:
         out.print("  samekey demo --keep DIR        keeps the store, to see how each order went")
     else:
-        store = f"--store {kept / 'samekey.db'}"
+        store = f"--store {shlex.quote(str(kept / 'samekey.db'))}"
         out.print(f"  samekey list {store}", soft_wrap=True)
         if example is not None:
             out.print(f"  samekey show {example.idempotency_key[:SHORT_KEY]} {store}", soft_wrap=True)

@@ -45,7 +45,9 @@ def watch_run(child: int, pipe: int) -> int:
 
 def is_child_of_a_run() -> bool:
     """Obeys until the input ends. Returns twice: True in each process that is to run the script."""
-    while os.read(0, 1) == b"r":
+    while command := os.read(0, 1):
+        if command != b"r":
+            continue  # a kill that came too late
         child, pipe = begin_run()
         if child == 0:
             return True
