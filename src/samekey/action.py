@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypedDict, Unpack
 from samekey._core.keys import Identity
 from samekey._core.model import Record
 from samekey._core.states import Status
+from samekey._drivers.ports import had_succeeded
 from samekey.contracts import Operation
 from samekey.errors import ActionRejectedError, NotSentError, SamekeyError, UsageError
 
@@ -194,10 +195,7 @@ def conclude(
         return
     if verdict is None:
         if finished is not None:
-            error.add_note(
-                f"{label}: had succeeded before this error; run it again: the stored result comes back and nothing is "
-                f"sent."
-            )
+            error.add_note(had_succeeded(label))
         return
     if isinstance(verdict, ActionRejectedError):
         error.add_note(f"{label}: the API had refused it before this error, and nothing happened.")

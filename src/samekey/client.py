@@ -24,7 +24,7 @@ from samekey.errors import UsageError
 from samekey.http.checks import attempt_seconds
 from samekey.http.guard import build_client, check_client
 from samekey.http.library import HTTPX, Library, library_of
-from samekey.http.urls import origin_of
+from samekey.http.urls import origin_of, shown
 from samekey.providers import ProviderName, load, suggest
 from samekey.stores import Store, open_store
 
@@ -142,7 +142,7 @@ class Client(Generic[ResponseT]):
         self._provider = _provider_of(provider, window, str(base_url or getattr(http, "base_url", "")))
         self._library, self._http = _http_client(base_url, http, timeout, httpx_client_options)
         self._owns_http = http is None
-        self._owns_store = not isinstance(store, Store)
+        self._owns_store = store is None or isinstance(store, str | os.PathLike)
         self._actor = actor
         self._window = window
         self._store = open_store(store)
@@ -177,7 +177,7 @@ class Client(Generic[ResponseT]):
             seconds = min(filter(None, (seconds, self._window.total_seconds())))
         window = f" window={_span(seconds)}" if seconds else ""
         return (
-            f"<Client {self._http.base_url} provider={self._provider.name!r}{window} "
+            f"<Client {shown(self._http.base_url)} provider={self._provider.name!r}{window} "
             f"store={self._store.location!r} actor={self._actor!r}>"
         )
 

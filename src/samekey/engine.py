@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final, Generic, Literal, TypeVar, cast
 from uuid import uuid4
@@ -12,8 +12,9 @@ from samekey._core import words
 from samekey._core.fingerprint import fingerprint, read_content
 from samekey._core.freezing import unfreeze
 from samekey._core.keys import Identity
-from samekey._core.model import Outgoing, Record
+from samekey._core.model import Outgoing, Record, Reply
 from samekey._core.plan import Contract, Plan, Profile
+from samekey._core.reading import reference_of
 from samekey._core.run import Done, LookedUp
 from samekey._core.steps import Send, Step, resume, start
 from samekey._core.verbs import Existing
@@ -151,12 +152,14 @@ class Engine(Generic[ClientT, ResponseT]):
                 f"{identity.label}: {error}", operation_name=identity.operation_name, actor_id=identity.actor_id,
                 scope=identity.scope, correlation_id=correlation_id,
             ) from error.__cause__
-        return self._conclude(*self._drive(plan, start(plan), operation, prepared))
+        return self._conclude(operation, *self._drive(plan, start(plan), operation, prepared))
 
     def recover(self, existing: Existing, operation: Operation) -> Record | None:
         """Finishes what a dead process left, if the rules allow to send its frozen request again."""
         record = existing.record
         frozen = unfreeze(record.frozen_request or b"")
+        if frozen.body is None:
+            return None  # freeze="nothing": only a run that brings the body can go on
         request = thaw(self.library, self.http, frozen)
         auth = self.library.module.USE_CLIENT_DEFAULT
         built = prepare(
@@ -254,6 +257,8 @@ class Engine(Generic[ClientT, ResponseT]):
             request = thaw(self.library, self.http, step.frozen, prepared=prepared)
         carried = self.profile.carry(step.record.idempotency_key)
         if carried is not None:
+            # Taken out first, where an earlier send left it: it goes last again, so that no byte differs.
+            request.headers.pop(carried[0], None)
             request.headers[carried[0]] = carried[1]
         ports.attempting = True
         return exchange(
@@ -267,14 +272,17 @@ class Engine(Generic[ClientT, ResponseT]):
             fresh_connection=step.fresh,
         )
 
-    def _conclude(self, done: Done, ports: Ports) -> Finished[ResponseT]:
+    def _conclude(self, operation: Operation, done: Done, ports: Ports) -> Finished[ResponseT]:
         native = cast("Exchange[ResponseT] | None", ports.sent)
         record, error = done.record, done.error
         recovered = done.run.recovered
+        if done.run.duplicate is not None:
+            log.duplicate(done.run.plan.identity.operation_name, done.run.duplicate)
         if error is None and record is not None:
             replayed = done.reply is None or native is None
             log.finished(record, replayed=replayed, recovered=recovered)
             response = rebuild(self.library, record) if native is None or done.reply is None else native.native
+            record = _with_reference(record, operation, done.reply)
             return Finished(record, cast("ResponseT", response), None, None, replayed, recovered)
         assert error is not None
         if isinstance(error, ActionRejectedError) and record is not None:
@@ -289,6 +297,16 @@ class Engine(Generic[ClientT, ResponseT]):
         if native is None or native.native is None:
             return rebuild(self.library, record)
         return stripped(self.library.module, native.native)
+
+
+def _with_reference(record: Record, operation: Operation, reply: Reply | None) -> Record:
+    """The record with the object's id, also where the store could not write it down, or where whoever settled it did
+    not know the operation (`recover()` by a client without it)."""
+    if record.response_reference is not None:
+        return record
+    if reply is None and record.response_status is not None:
+        reply = Reply(record.response_status, record.response_headers, record.response_body or b"")
+    return record if reply is None else replace(record, response_reference=reference_of(reply, operation.reference))
 
 
 def lease_too_short(lease: timedelta, attempt_seconds: float) -> str:

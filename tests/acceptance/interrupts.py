@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import linecache
 import sys
 import threading
 from collections.abc import Iterator
@@ -49,15 +50,32 @@ class Injection:
 
     def _enter(self, frame: FrameType, _event: str, _argument: Any) -> Any:
         name = frame.f_code.co_filename
-        return self._line if name.startswith(SOURCE) and not name.startswith(KIT) else None
+        if not name.startswith(SOURCE) or name.startswith(KIT):
+            return None
+        inside: set[int] = set()
 
-    def _line(self, frame: FrameType, event: str, _argument: Any) -> Any:
-        if event == "line":
-            self.lines += 1
-            if self.lines == self.at and self.error is not None:
-                self.where = f"{frame.f_code.co_filename.removeprefix(SOURCE)}:{frame.f_lineno}"
-                raise self.error
-        return self._line
+        def step(frame: FrameType, event: str, _argument: Any) -> Any:
+            if event == "line" and self._may_come(name, frame.f_lineno, inside):
+                self._count(f"{name.removeprefix(SOURCE)}:{frame.f_lineno}")
+            return step
+
+        return step
+
+    @staticmethod
+    def _may_come(name: str, line: int, inside: set[int]) -> bool:
+        """A tracer stops where Python handles no signal: at `try`, and at `with` once more on the way out of it,
+        before the lock is released."""
+        text = linecache.getline(name, line).lstrip()
+        if text.startswith("with "):
+            inside.symmetric_difference_update({line})
+            return line in inside
+        return not text.startswith("try:")
+
+    def _count(self, where: str) -> None:
+        self.lines += 1
+        if self.lines == self.at and self.error is not None:
+            self.where = where
+            raise self.error
 
 
 class CountingStream(httpcore.NetworkStream):

@@ -21,6 +21,9 @@ STRIDE = int(os.environ.get("SAMEKEY_TEST_LINES", "37"))
 """Every so many lines; prime, so that loops do not hide lines from it."""
 
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180 * max(1, 37 // STRIDE))]
+
+
 class ArbitraryError(Exception):
     """Neither ours nor httpx's."""
 
@@ -103,20 +106,17 @@ def lose_a_reply(bench: Bench) -> Callable[[str], None]:
     return lambda _order: bench.wire.server.script(Fault.COMMIT_THEN_DROP)
 
 
-@pytest.mark.slow
 def test_interrupted_at_any_line_of_a_first_run(bench: Bench, kind: int) -> None:
     bench.post(f"warm {kind}")
     interrupt_all(bench, "first", kind, count(bench, f"count {kind}"))
 
 
-@pytest.mark.slow
 def test_interrupted_at_any_line_of_a_run_that_loses_a_reply(bench: Bench, kind: int) -> None:
     bench.post(f"lost warm {kind}")
     lose_a_reply(bench)("")
     interrupt_all(bench, "lost", kind, count(bench, f"lost count {kind}"), lose_a_reply(bench))
 
 
-@pytest.mark.slow
 def test_interrupted_at_any_line_of_a_take_over(bench: Bench, kind: int) -> None:
     lines = 3000  # more than a take-over executes; where it ends first, nothing is injected
     orders = [f"takeover {kind} {at}" for at in points(lines, kind)]
@@ -130,13 +130,11 @@ def test_interrupted_at_any_line_of_a_take_over(bench: Bench, kind: int) -> None
     interrupt_all(bench, "takeover", kind, lines)
 
 
-@pytest.mark.slow
 def test_interrupted_at_any_line_of_a_replay(bench: Bench, kind: int) -> None:
     bench.post(f"replay count {kind}")
     interrupt_all(bench, "replay", kind, count(bench, f"replay count {kind}"), lambda order: print(bench.post(order)))
 
 
-@pytest.mark.slow
 def test_interrupted_at_any_line_of_the_very_first_run_which_makes_the_store(
     wire: Wire, tmp_path: Path, kind: int
 ) -> None:
@@ -154,13 +152,11 @@ def test_interrupted_at_any_line_of_the_very_first_run_which_makes_the_store(
             bench.close()
 
 
-@pytest.mark.slow
 def test_without_keys_interrupted_at_any_line_there_are_never_two_effects(keyless: Bench, kind: int) -> None:
     keyless.post(f"keyless warm {kind}")
     interrupt_all(keyless, "keyless", kind, count(keyless, f"keyless count {kind}"))
 
 
-@pytest.mark.slow
 def test_without_keys_interrupted_while_a_reply_is_lost_there_are_never_two_effects(keyless: Bench, kind: int) -> None:
     keyless.post(f"keyless lost warm {kind}")
     lines = count(keyless, f"keyless lost count {kind}")

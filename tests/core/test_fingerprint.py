@@ -20,6 +20,7 @@ from samekey._core.fingerprint import (
     fingerprint,
     pointer_of,
     read_content,
+    volatile_looking,
 )
 from tests.core.driving import outgoing
 
@@ -206,7 +207,13 @@ def test_method_and_url_are_named() -> None:
 
 def test_fields_that_look_like_a_time_or_an_id_are_told() -> None:
     body = {"sent_at": "2026-11-24T05:10:00Z", "nonce": "7f3c2a1b-0000-4000-8000-000000000000", "a": "x" * 20}
-    assert set(of_json(body).times) == {"/sent_at", "/nonce"}
+    content = read_content(outgoing(body=json.dumps(body).encode()))
+    assert volatile_looking(content, ("/sent_at", "/nonce", "/a", "/gone")) == ["/sent_at", "/nonce"]
+    form = outgoing(body=b"at=2026-11-24T05:10:00Z&a=b", content_type="application/x-www-form-urlencoded")
+    assert volatile_looking(read_content(form), ("/at", "/a")) == ["/at"]
+    assert volatile_looking(read_content(outgoing(body=b"x", content_type="text/plain")), ("body",)) == []
+    nested = read_content(outgoing(body=b'{"l": [{"at": "2026-11-24T05:10:00Z"}]}'))
+    assert volatile_looking(nested, ("/l/0/at", "/l/7/at", "/l")) == ["/l/0/at"]
 
 
 def test_digests_say_nothing_without_the_secret() -> None:

@@ -77,6 +77,12 @@ def test_r1_the_longer_delay_of_record_and_plan_counts() -> None:
     assert step.settlement.reason == "window_closed"
 
 
+def test_r1_the_shorter_window_of_record_and_plan_counts() -> None:
+    row = record(status=Status.UNKNOWN, window_seconds=3600.0)
+    assert isinstance(begin(Run(plan()), Existing(row), at(3400)), Renew)
+    assert isinstance(begin(Run(plan()), Existing(row), at(3500)), Settle)
+
+
 def test_r1_where_the_window_is_no_longer_than_lease_and_delay_nothing_is_sent_again() -> None:
     there = world(TIMEOUT)
     done = there.run(plan(replace(GENERIC, window_seconds=185.0)))
@@ -270,6 +276,20 @@ def test_r9_the_profiles_or_the_users_word_allows_the_resend() -> None:
         assert len(there.sends) == 2
 
 
+def test_r9_the_users_word_overrides_towards_caution() -> None:
+    there = world(answer(500))
+    done = there.run(plan(contract=Contract(on_server_error="review")))
+    assert len(there.sends) == 1
+    assert isinstance(done.error, NeedsReviewError)
+
+
+def test_r9_a_5xx_that_is_stored_under_the_key_is_not_asked_for_again() -> None:
+    there = world(answer(500, headers=(*JSON, ("idempotent-replayed", "true"))))
+    done = there.run(plan(STRIPE))
+    assert len(there.sends) == 1
+    assert isinstance(done.error, NeedsReviewError)
+
+
 def test_r9_an_api_that_releases_keys_after_effects_gets_no_resend_after_a_time_out() -> None:
     profile = replace(GENERIC, after_timeout=False)
     there = world(TIMEOUT)
@@ -297,6 +317,12 @@ def test_r10_the_boot_clock_counts_within_one_boot() -> None:
     step = begin(Run(plan()), Existing(record(status=Status.UNKNOWN)), set_back)
     assert isinstance(step, Settle)
     assert step.settlement.reason == "window_closed"
+
+
+def test_r10_a_boot_clock_that_ran_backwards_is_not_believed() -> None:
+    step = begin(Run(plan()), Existing(record(status=Status.UNKNOWN)), Moment(T0, "boot-1", 900.0))
+    assert isinstance(step, Settle)
+    assert step.settlement.reason == "clock_jumped"
 
 
 def test_r10_the_stores_high_water_mark_counts_across_boots() -> None:

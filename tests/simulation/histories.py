@@ -40,7 +40,7 @@ def history(scenario: Scenario, choices: Choices) -> Verdict:
     if scenario.recovers and choices.chance(40):
         world.at(choices.pick(4) * 60.0, lambda: recover(world, choices.pick(PLACES)))
     world.run()
-    _calm(world)
+    calm(world)
     return Verdict(tuple(world.broken) + tuple(check(world)), world.reached, tuple(choices.drawn))
 
 
@@ -75,7 +75,7 @@ class _Caller:
         world.at(world.now + wait, self._begin)
 
 
-def _calm(world: World) -> None:
+def calm(world: World) -> None:
     """Nothing breaks any more; everybody is asked once more, now and after all windows."""
     world.calm = True
     for wait in (200.0, 3 * 86_400.0):

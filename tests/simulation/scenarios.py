@@ -62,11 +62,13 @@ class Scenario:
         switching: percent of step boundaries at which others go on.
         power_losses: whether a crash may take the machine's unsynced writes along.
         jumps: wall clock errors that may set in, in seconds.
-        stall: the longest pause of a process between two steps, in seconds.
         latest: the latest execution after the first byte, in seconds.
         faults: percent by name.
         outcomes: which outcomes of an execution besides success there are, in the order in which they are drawn.
         recovers: whether `recover()` runs beside the reruns.
+        most_faults: faults at most, for the exhaustive search; None for no bound.
+        most_switches: step boundaries at which others go on, at most.
+        delays: how long a process may pause between two steps, in seconds.
     """
 
     name: str
@@ -82,11 +84,13 @@ class Scenario:
     switching: float = 40.0
     power_losses: bool = True
     jumps: tuple[float, ...] = ()
-    stall: float = 200.0
     latest: float = D_SECONDS - 10
     faults: Mapping[str, float] = field(default_factory=lambda: FAULTS)
     outcomes: tuple[str, ...] = ("refused", "error", "error_done")
     recovers: bool = True
+    most_faults: int | None = None
+    most_switches: int | None = None
+    delays: tuple[float, ...] = (0.0, 0.2, 7.0, 200.0)
 
 
 HONEST: tuple[Scenario, ...] = (
@@ -99,7 +103,7 @@ HONEST: tuple[Scenario, ...] = (
         replace(CODED, stored_refusals=frozenset({402})),
         Behaviour(stores_refusals=True),
     ),
-    Scenario("window of ten minutes", replace(CODED, window_seconds=600.0), Behaviour(window=600.0), stall=400.0),
+    Scenario("window of ten minutes", replace(CODED, window_seconds=600.0), Behaviour(window=600.0), delays=(0.0, 0.2, 7.0, 400.0)),
     Scenario("window shorter than a lease", replace(GENERIC, window_seconds=200.0), Behaviour(window=200.0)),
     Scenario("5xx not spoken for", replace(GENERIC, after_5xx=None)),
     Scenario("keyless", KEYLESS, Behaviour(keyed=False)),
@@ -112,7 +116,7 @@ HONEST: tuple[Scenario, ...] = (
 _RELEASING = Behaviour(releases_after_effect=True)
 
 DISHONEST: tuple[Scenario, ...] = (
-    Scenario("forgets early", GENERIC, Behaviour(forgets_early=True, window=HOUR), stall=900.0),
+    Scenario("forgets early", GENERIC, Behaviour(forgets_early=True, window=HOUR), delays=(0.0, 0.2, 7.0, 900.0)),
     Scenario("releases the key after an effect", GENERIC, _RELEASING),
     Scenario("locks too short", GENERIC, Behaviour(short_lock=True)),
     Scenario("repeats and replays a perfect answer", GENERIC, Behaviour(repeats=True)),

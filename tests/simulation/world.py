@@ -80,6 +80,8 @@ class World:
     reached: Counter[str] = field(default_factory=Counter)
     calm: bool = False
     crashes: int = 0
+    faults: int = 0
+    switches: int = 0
 
     def __post_init__(self) -> None:
         self.hub = greenlet.getcurrent()
@@ -142,7 +144,8 @@ class World:
             self._maybe_break(task.process, where)
         if task.process.dead:
             raise Killed
-        if self.choices.chance(self.scenario.switching):
+        if self._may_switch() and self.choices.chance(self.scenario.switching):
+            self.switches += 1
             self.wait_until(self.now + self._delay())
         if not self.calm and self.scenario.interrupts and self.choices.chance(self.scenario.interrupts):
             self.reached["interrupt"] += 1
@@ -150,9 +153,12 @@ class World:
 
     def fault(self, name: str) -> bool:
         """Whether the named fault happens now."""
-        percent = self.scenario.faults.get(name, 0.0)
-        if self.calm or not percent or not self.choices.chance(percent):
+        percent, most = self.scenario.faults.get(name, 0.0), self.scenario.most_faults
+        if self.calm or not percent or (most is not None and self.faults >= most):
             return False
+        if not self.choices.chance(percent):
+            return False
+        self.faults += 1
         self.reached[name] += 1
         return True
 
@@ -164,8 +170,13 @@ class World:
             return True  # only its lease can tell
         return any(process.holder == holder and not process.dead for process in self.processes)
 
+    def _may_switch(self) -> bool:
+        most = self.scenario.most_switches
+        return most is None or self.switches < most
+
     def _delay(self) -> float:
-        return (0.0, 0.2, 7.0, self.scenario.stall)[self.choices.pick(4, (6, 4, 2, 1))]
+        delays = self.scenario.delays
+        return delays[self.choices.pick(len(delays), (6, 4, 2, 1)[: len(delays)])]
 
     def _maybe_break(self, process: Process, where: str) -> None:
         scenario = self.scenario

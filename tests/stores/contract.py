@@ -195,9 +195,7 @@ class Renewals:
     def test_a_further_attempt_under_the_own_fence(self, store: Store) -> None:
         row = claimed(store)
         asked = renewal(row, store, new_fence=1, nonce=row.claim_nonce)
-        expected = replace(
-            row, attempts=2, open_attempts=2, lease_expires_at=at(120), last_seen_at=at(30)
-        )
+        expected = replace(row, attempts=2, open_attempts=2, lease_expires_at=at(120), last_seen_at=at(30))
         assert store.renew(asked) == Renewed(expected)
         assert stored(store) == expected
         assert store.events(row.idempotency_key) == [asked.event]
@@ -329,6 +327,7 @@ class Settlements:
         row = claimed(store)
         event = Event(at(1), "retry")
         first = store.settle(settlement(row, move, event=event))
+        assert isinstance(first, Settled)
         assert store.settle(settlement(row, move, event=event)) == first
         assert stored(store) == first.record
         assert store.events(row.idempotency_key) == [event]
@@ -343,18 +342,25 @@ class Settlements:
         ],
     )
     @pytest.mark.parametrize("move", [Move.REFUSAL, Move.NOT_SENT, Move.NO_ANSWER, Move.STOP])
-    def test_of_another_row_nothing_changes(
-        self, store: Store, move: Move, changes: dict[str, Any]
-    ) -> None:
+    def test_of_another_row_nothing_changes(self, store: Store, move: Move, changes: dict[str, Any]) -> None:
         row = claimed(store)
         answer = store.settle(settlement(row, move, **changes))
         assert answer == Existing(row, alive=True, own=True, high_water=T0)
         assert stored(store) == row
 
+    @pytest.mark.parametrize("move", SETTLING)
+    def test_of_a_claim_that_was_never_written_there_is_nothing_to_settle(
+        self, store: Store, move: Move
+    ) -> None:
+        assert store.settle(settlement(record(store), move)) is None
+        assert store.find() == []
+
     def test_a_reply_of_half_a_character_is_kept_as_well_as_it_can_be(self, store: Store) -> None:
         row = claimed(store)
         store.settle(
-            settlement(row, result=Result(201, (), None, "ord_\ud800"), event=Event(at(1), "replay", "\udfff"))
+            settlement(
+                row, result=Result(201, (), None, "ord_\ud800"), event=Event(at(1), "replay", "\udfff")
+            )
         )
         assert stored(store).response_reference == "ord_?"
         assert store.events(row.idempotency_key)[0].detail == "?"
@@ -369,9 +375,7 @@ class Truth:
     )
     def test_a_success_settles_whatever_the_fence(self, store: Store, status: Status) -> None:
         row = put(store, status)
-        late = settlement(
-            row, expect=Expect(1, 7, Status.IN_FLIGHT), holder="gone", nonce="gone", at=at(9)
-        )
+        late = settlement(row, expect=Expect(1, 7, Status.IN_FLIGHT), holder="gone", nonce="gone", at=at(9))
         answer = store.settle(late)
         after = stored(store)
         assert answer == Settled(after)
@@ -385,6 +389,7 @@ class Truth:
     def test_the_loser_of_a_race_gets_the_stored_result(self, store: Store) -> None:
         row = claimed(store)
         first = store.settle(settlement(row))
+        assert isinstance(first, Settled)
         late = settlement(row, nonce="another", at=at(9), result=Result(200, (), b"", "ord_10"))
         assert store.settle(late) == Existing(first.record)
         assert stored(store) == first.record
@@ -582,7 +587,13 @@ def assert_whatever_was_stored_comes_back(
     name = str(next(_numbers))
     changes: dict[str, Any] = {"scope": texts, "field_digests": texts, "volatile": tuple(texts)}
     row = claimed(
-        store, name, operation_name=name, frozen_request=body, created_at=moment, last_seen_at=moment, **changes
+        store,
+        name,
+        operation_name=name,
+        frozen_request=body,
+        created_at=moment,
+        last_seen_at=moment,
+        **changes,
     )
     assert stored(store, name) == row
     headers = tuple(texts.items())
@@ -592,7 +603,5 @@ def assert_whatever_was_stored_comes_back(
     assert settled.record.response_headers == headers
 
 
-class StoreContract(
-    Facts, Claims, Duplicates, Renewals, Settlements, Truth, Tasks, Searches
-):
+class StoreContract(Facts, Claims, Duplicates, Renewals, Settlements, Truth, Tasks, Searches):
     """All of it."""

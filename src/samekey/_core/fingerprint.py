@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -25,6 +26,9 @@ MAX_FIELDS: Final = 64
 
 MAX_DEPTH: Final = 100
 """Deepest JSON that is taken by its meaning. Fixed, so that the same body is read alike from any depth of the stack."""
+
+Keyed = hashlib.blake2b
+"""A digest that has taken its key; copying it is cheaper than keying it anew for each field."""
 
 _dump = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"), sort_keys=True).encode
 _FULL: Final = MAX_FIELDS + 2  # "method" and "url" come on top
@@ -58,12 +62,10 @@ class Fingerprint:
     Attributes:
         digest: scheme, colon, 32 hex digits.
         fields: "method", "url" and JSON pointers → 8-byte digests in hex.
-        times: pointers whose value looks like a time or a random id, for the hint to declare them volatile.
     """
 
     digest: str
     fields: Mapping[str, str]
-    times: tuple[str, ...] = ()
 
 
 def read_content(request: Outgoing) -> Content:
@@ -83,22 +85,22 @@ def read_content(request: Outgoing) -> Content:
 
 def fingerprint(secret: bytes, request: Outgoing, content: Content, volatile: Iterable[str] = ()) -> Fingerprint:
     """Digests a request without its volatile fields."""
-    value = content.value
-    pointers = tuple(volatile)
+    value, pointers = content.value, tuple(volatile)
+    key = _field_key(secret)
+    fields = {"method": _short(request.method, key), "url": _short(request.url, key)}
     if content.kind == "json":
         value = _without(value, pointers) if pointers else value
         text = _dump(value).encode()
-        leaves: Iterator[tuple[str, str]] = _leaves("", value)
+        _json_fields("", value, key, fields)
     elif content.kind in {"form", "multipart"}:
         value = [pair for pair in value if pointer_of(pair[0]) not in pointers]
         text = _dump(value).encode()
-        leaves = ((pointer_of(name), text) for name, text in value)
+        _form_fields(value, key, fields)
     else:
         text = value if isinstance(value, bytes) else str(value).encode()
-        leaves = iter(())
     head = f"{request.method}\n{request.url}\n{content.kind}\n".encode()
     digest = hmac.digest(secret, b"fingerprint\0" + head + text, "sha256")[:16].hex()
-    return _with_fields(secret, request, f"{SCHEME}:{digest}", leaves)
+    return Fingerprint(f"{SCHEME}:{digest}", fields)
 
 
 def changed_fields(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
@@ -120,36 +122,69 @@ def pointer_of(*names: object) -> str:
     return "".join("/" + str(name).replace("~", "~0").replace("/", "~1") for name in names)
 
 
-def _with_fields(secret: bytes, request: Outgoing, digest: str, leaves: Iterator[tuple[str, str]]) -> Fingerprint:
+@lru_cache(maxsize=8)
+def _field_key(secret: bytes) -> Keyed:
     key = hashlib.blake2b(secret, digest_size=32, person=b"samekey-fields").digest()
-    blake = hashlib.blake2b(key=key, digest_size=8)
-    fields = {"method": _short(blake, request.method), "url": _short(blake, request.url)}
-    times = []
-    for pointer, text in leaves:
-        if len(fields) == _FULL:
-            break
-        old = fields.get(pointer)
-        fields[pointer] = _short(blake, text if old is None else f"{old}\n{text}")
-        if len(text) > 15 and (_ISO_TIME.search(text) or _UUID.search(text)):
-            times.append(pointer)
-    return Fingerprint(digest, fields, tuple(times))
+    return hashlib.blake2b(key=key, digest_size=8)
 
 
-def _short(blake: "hashlib.blake2b", text: str) -> str:
-    copy = blake.copy()
-    copy.update(text.encode("utf-8", "surrogatepass"))
-    return copy.hexdigest()
-
-
-def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict) and value:
-        for name in sorted(value):
-            yield from _leaves(prefix + pointer_of(name), value[name])
-    elif isinstance(value, list) and value:
-        for index, item in enumerate(value):
-            yield from _leaves(f"{prefix}/{index}", item)
+def volatile_looking(content: Content, pointers: Iterable[str]) -> list[str]:
+    """Those of the fields whose value looks like a time or a random id: perhaps they differ on every run."""
+    if content.kind == "json":
+        texts = {pointer: str(value) for pointer in pointers for value in _at(content.value, pointer)}
+    elif content.kind == "form":
+        texts = {pointer_of(name): text for name, text in content.value}
     else:
-        yield prefix, f"s{value}" if isinstance(value, str) else _dump(value)
+        texts = {}
+    found = {pointer: texts.get(pointer, "") for pointer in pointers}
+    return [pointer for pointer, text in found.items() if _ISO_TIME.search(text) or _UUID.search(text)]
+
+
+def _json_fields(prefix: str, value: Any, key: Keyed, fields: dict[str, str]) -> None:
+    """Digests the leaves, depth first by name. Empty objects and arrays are leaves."""
+    if not value or not isinstance(value, (dict, list)):
+        fields[prefix] = _short(f"s{value}" if isinstance(value, str) else repr(value), key)
+        return
+    items = sorted(value.items()) if isinstance(value, dict) else enumerate(value)
+    for name, item in items:
+        if len(fields) >= _FULL:
+            return
+        pointer = f"{prefix}/{name}"
+        if isinstance(name, str) and ("~" in name or "/" in name):
+            pointer = prefix + pointer_of(name)
+        if isinstance(item, (dict, list)):
+            _json_fields(pointer, item, key, fields)
+        else:
+            fields[pointer] = _short("s" + item if isinstance(item, str) else repr(item), key)
+
+
+def _form_fields(pairs: list[tuple[str, str]], key: Keyed, fields: dict[str, str]) -> None:
+    """Digests the fields of a form or the parts of a multipart body; a repeated name is digested as a whole."""
+    for name, text in pairs:
+        pointer = pointer_of(name)
+        old = fields.get(pointer)
+        if old is None and len(fields) >= _FULL:
+            return
+        fields[pointer] = _short(text if old is None else f"{old}\n{text}", key)
+
+
+def _short(text: str, key: Keyed) -> str:
+    digest = key.copy()
+    digest.update(text.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def _at(value: Any, pointer: str) -> Iterator[Any]:
+    for part in pointer.split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, dict) and name in value:
+            value = value[name]
+        elif isinstance(value, list) and name.isascii() and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return
+    if isinstance(value, str):
+        yield value
 
 
 def _without(value: Any, pointers: tuple[str, ...]) -> Any:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from samekey._core.fingerprint import volatile_looking
 from samekey._core.model import Moment, Record
 from samekey._core.plan import Plan
 from samekey._core.states import Status
@@ -94,7 +95,7 @@ def key_reused(plan: Plan, record: Record, changed: tuple[str, ...]) -> KeyReuse
             f"sent; use the first API key, or give each account its own actor=.",
             **facts,
         )
-    volatile = [pointer for pointer in changed if pointer in plan.digest.times]
+    volatile = volatile_looking(plan.content, changed)
     hint = f"; if {', '.join(volatile)} differs on every run, declare it volatile" if volatile else ""
     return KeyReusedError(
         f"{record.label}: was started {clock(record.created_at)} with other data ({', '.join(changed[:8])}) and "

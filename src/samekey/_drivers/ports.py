@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from samekey._core.model import Failure, Record, Reply
 from samekey._core.run import Done, LookedUp
+from samekey._core.states import Status
 from samekey._core.steps import Reservation, Send
 from samekey._core.verbs import Claimed, StoreFailed
 from samekey._core.verdicts import nothing_done
@@ -100,3 +101,16 @@ class Ports:
         if record is not None and done.unrecorded is not None:
             self.unfinished.add(done.unrecorded)
             log.warn(record, "unrecorded", "the outcome could not be stored; it will be tried again")
+
+
+def had_succeeded(label: str) -> str:
+    """What an exception is told that hides a success."""
+    return f"{label}: had succeeded before this error; run it again: the stored result comes back and nothing is sent."
+
+
+def tell_along(interruption: BaseException, done: Done) -> None:
+    """Notes on an interruption what it hides: the outcome that nobody gets returned or raised."""
+    if done.error is not None:
+        interruption.add_note(str(done.error))
+    elif done.record is not None and (done.reply is not None or done.record.status is Status.SUCCEEDED):
+        interruption.add_note(had_succeeded(done.record.label))

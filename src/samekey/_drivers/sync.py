@@ -7,7 +7,7 @@ from samekey._core.model import Failure
 from samekey._core.run import Done
 from samekey._core.steps import Await, LookUp, Renew, Reservation, Send, Settle, Sleep, Step
 from samekey._core.verbs import Existing, Renewed, StoreFailed
-from samekey._drivers.ports import Ports
+from samekey._drivers.ports import Ports, tell_along
 from samekey.errors import StoreError
 from samekey.stores import Store
 from samekey.telemetry import log
@@ -45,10 +45,13 @@ def drive(step: Step, ports: Ports) -> Done:
     finally:
         for held in ports.held:
             ports.store.release(*held)
+    if isinstance(step, Done):
+        ports.finish(step)
     if interruption is not None:
+        if isinstance(step, Done):
+            tell_along(interruption, step)
         raise interruption
     assert isinstance(step, Done)
-    ports.finish(step)
     _note(step, ports)
     return step
 

@@ -4,14 +4,14 @@ Writers of one process share commits: each puts its job into a queue and waits f
 everything that is queued. A lone caller finds only its own job and pays for nothing else.
 """
 
-import fcntl  # noqa: F401 - the lock file needs it; import fails early where there is none
 import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
-from samekey.errors import StoreUnavailableError
+from samekey.errors import StoreError, StoreUnavailableError
 from samekey.stores import _sql
 from samekey.stores._connection import Connect, Connection, read_write
 from samekey.stores._creation import is_bound, open_database, refuse_foreign, settle_secret
@@ -106,7 +106,7 @@ class Engine:
     def _ready(self) -> Connection:
         if self._connection is None:
             self._open()
-        assert self._connection is not None  # noqa: S101 - for the type checker
+        assert self._connection is not None
         return self._connection
 
     def _open(self) -> bytes:
@@ -124,10 +124,13 @@ class Engine:
         """Does something while no other process writes."""
         try:
             try:
-                self._lock.acquire()
-                return work()
+                try:
+                    self._lock.acquire()
+                    return work()
+                finally:
+                    self._lock.release()
             finally:
-                self._lock.release()
+                self._lock.release()  # once more, for a Ctrl-C just before the first one
         except sqlite3.Error as error:
             raise from_sqlite(error, self.files.shown, so=so) from error
         except OSError as error:
@@ -179,16 +182,18 @@ class Engine:
 
     def _close_locked(self) -> None:
         try:
-            self._lock.acquire()
+            # Every acknowledged commit is in the log; if it cannot be emptied now, whoever opens it next does it.
+            with suppress(StoreError):
+                self._locked_out(self._empty_and_drop)
+        finally:
+            self._lock.close()
+
+    def _empty_and_drop(self) -> None:
+        try:
             if self._connection is not None and inode_of(self.files.database) == self._inode:
                 self._connection.execute(_sql.TRUNCATE).fetchall()
-        except (sqlite3.Error, OSError):
-            pass  # every acknowledged commit is in the log, and whoever opens it next empties it
         finally:
-            try:
-                self._drop()
-            finally:
-                self._lock.close()
+            self._drop()
 
     # --- reading and writing ---------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ class Files:
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> Self:
         """The files of the store at `path`."""
-        shown = os.path.abspath(os.fspath(path))  # noqa: PTH100 - Path.absolute() keeps ".."
+        shown = os.path.abspath(os.fspath(path))
         return cls(shown, os.path.realpath(shown))
 
     @property

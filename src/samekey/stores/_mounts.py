@@ -44,4 +44,4 @@ def _mount(line: str) -> tuple[str, str] | None:
 
 
 def _lies_under(path: str, point: str) -> bool:
-    return point == "/" or path == point or path.startswith(point + "/")
+    return point in {"/", path} or path.startswith(point + "/")

@@ -116,7 +116,9 @@ _STATUS: Final = _sql.SETTLED_FIELDS.index("status")
 _HEADERS: Final = _sql.SETTLED_FIELDS.index("response_headers")
 
 
-def settle_rows(known: Record | None, settlement: Settlement, connection: Connection) -> Settled | Found | None:
+def settle_rows(
+    known: Record | None, settlement: Settlement, connection: Connection
+) -> Settled | Found | None:
     """Writes a settlement if it may be written.
 
     Args:
@@ -149,7 +151,14 @@ def _settle_known(connection: Connection, known: Record, new: Record) -> bool:
         values[index] = seconds_of(values[index])
     values[_STATUS] = new.status.value
     values[_HEADERS] = headers_text(new.response_headers)
-    values += (known.identity, known.generation, known.fence, known.status.value, known.holder, known.claim_nonce)
+    values += (
+        known.identity,
+        known.generation,
+        known.fence,
+        known.status.value,
+        known.holder,
+        known.claim_nonce,
+    )
     return connection.execute(_sql.SETTLE, values).rowcount == 1
 
 

@@ -111,7 +111,9 @@ class SQLiteStore:
         record = claim.record
         task = (record.identity, record.generation, record.fence)
         try:
-            answer = self._engine.write(partial(claim_row, running, self._engine.scope_names, claim), full=True)
+            answer = self._engine.write(
+                partial(claim_row, running, self._engine.scope_names, claim), full=True
+            )
         except BaseException:
             running.end(task)
             raise

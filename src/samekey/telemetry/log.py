@@ -60,3 +60,9 @@ def failed(operation: str, error: SamekeyError) -> None:
 def warn(record: Record, event: str, text: str) -> None:
     """Something that somebody should look at."""
     _say(logging.WARNING, event, record.operation_name, record.idempotency_key, "%s", text)
+
+
+def duplicate(operation: str, other: Record) -> None:
+    """Another action carries the same payload, and the contract only warns."""
+    text = "the same data was used before by another action of this operation (key %s…)"
+    _say(logging.WARNING, "duplicate", operation, other.idempotency_key, text, other.idempotency_key[:8])

@@ -1,0 +1,166 @@
+"""What was erased from a row is erased from the files, and the log does not grow without end."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from samekey._core.states import UNSETTLED, Move, Status
+from samekey.stores import SQLiteStore, _keeper, _sql
+from samekey.stores._keeper import Keeper
+from tests.stores.builders import BODY, claimed, done, everything, settlement
+from tests.stores.children import output_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SCRIPT = """
+import shutil
+from samekey._core.states import Move
+store = SQLiteStore(path)
+for number in range(20):
+    done(store, str(number), Move.NOT_SENT if number % 2 else Move.SUCCESS)
+{end}
+"""
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "store.close()",
+        "store.tidy(); os.kill(os.getpid(), 0); os._exit(0)",
+        "",  # a script that forgets to close
+    ],
+)
+def test_no_payload_is_left_in_any_file(tmp_path: Path, end: str) -> None:
+    output_of(SCRIPT.format(end=end), tmp_path / "samekey.db")
+    files = everything(tmp_path)
+    assert "samekey.db" in files
+    assert not [name for name, data in files.items() if BODY in data or b"4242-4242" in data]
+
+
+def test_until_then_it_is_kept_for_a_resend(tmp_path: Path) -> None:
+    output_of("claimed(SQLiteStore(path))", tmp_path / "samekey.db")
+    assert BODY in everything(tmp_path)["samekey.db"]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SQLiteStore]:
+    store = SQLiteStore(tmp_path / "samekey.db")
+    store.secret(None)
+    yield store
+    store.close()
+
+
+def log_size(store: SQLiteStore) -> int:
+    return os.stat(f"{store.location}-wal").st_size
+
+
+def test_the_keeper_empties_the_log_after_a_settlement(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_keeper, "DELAY", 0.01)
+    emptied = threading.Event()
+    work = store._engine.keeper._work
+
+    def watched() -> bool:
+        result = work()
+        emptied.set()
+        return result
+
+    store._engine.keeper._work = watched
+    done(store)
+    assert emptied.wait(60)
+    assert log_size(store) == 0
+
+
+def test_one_thread_serves_all_settlements_and_ends_when_there_is_nothing_to_do(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_keeper, "DELAY", 0.001)
+    monkeypatch.setattr(_keeper, "IDLE_ROUNDS", 2)
+    done(store, "first")
+    thread = store._engine.keeper._thread
+    assert thread is None or thread.daemon
+    for number in range(20):
+        done(store, str(number))
+        assert sum(thread.name == "samekey-store" for thread in threading.enumerate()) <= 1
+    thread = store._engine.keeper._thread
+    if thread is not None:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert store._engine._apart is None
+    done(store, "again")
+
+
+def test_a_long_log_is_emptied_without_waiting(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_keeper, "DELAY", 3_600.0)
+    emptied = threading.Event()
+    work = store._engine.keeper._work
+
+    def watched() -> bool:
+        result = work()
+        emptied.set()
+        return result
+
+    store._engine.keeper._work = watched
+    for number in range(5):
+        claimed(store, str(number), frozen_request=b"x" * 1_000_000)
+    assert emptied.wait(60)
+
+
+def test_work_that_fails_is_tried_again() -> None:
+    results = iter([False, OSError("no"), True])
+    tried = threading.Semaphore(0)
+
+    def work() -> bool:
+        result = next(results)
+        tried.release()
+        if isinstance(result, OSError):
+            raise result
+        return bool(result)
+
+    keeper = Keeper(work, lambda: None)
+    keeper.note(_keeper.MANY_PAGES, erased=True)
+    for _ in range(3):
+        assert tried.acquire(timeout=60)
+        keeper._wake.set()
+    keeper.stop()
+
+
+def plan(store: SQLiteStore, text: str) -> str:
+    engine = store._engine
+    parameters = (None,) * 7
+    count = 7 if "?7" in text else 4
+    return " | ".join(
+        str(row[3])
+        for row in engine.read(
+            lambda c: c.execute(f"EXPLAIN QUERY PLAN {text}", parameters[:count]).fetchall()
+        )
+    )
+
+
+def test_what_is_open_is_found_without_reading_what_is_done(store: SQLiteStore) -> None:
+    for newest_first in (False, True):
+        assert "USING INDEX actions_unsettled" in plan(store, _sql.FIND["unsettled", newest_first])
+        assert "USING INDEX sqlite_autoindex_actions_1" in plan(store, _sql.FIND["key", newest_first])
+    assert "USING INDEX actions_guarded" in plan(store, _sql.DUPLICATE)
+    assert store.find(statuses=UNSETTLED) == []
+
+
+def test_an_identity_is_found_by_its_index(store: SQLiteStore) -> None:
+    for text in (_sql.HIGHEST, _sql.GENERATIONS, _sql.VERSION_OF):
+        found = store._engine.read(
+            lambda c, text=text: c.execute(f"EXPLAIN QUERY PLAN {text}", ("x",)).fetchall()  # type: ignore[misc]
+        )
+        assert "sqlite_autoindex_actions_2 (identity=?)" in str(found)
+
+
+def test_a_refusal_is_erased_too(store: SQLiteStore) -> None:
+    row = done(store, move=Move.REFUSAL)
+    assert (row.status, row.frozen_request) == (Status.REJECTED, None)
+    assert settlement(row).holder is None
