@@ -14,6 +14,7 @@ from samekey._core.freezing import unfreeze
 from samekey._core.keys import Identity
 from samekey._core.model import Outgoing, Record, Reply
 from samekey._core.plan import Contract, Plan, Profile
+from samekey._core.policy import Backoff
 from samekey._core.reading import reference_of
 from samekey._core.run import Done, LookedUp
 from samekey._core.steps import Send, Step, resume, start
@@ -21,7 +22,7 @@ from samekey._core.verbs import Existing
 from samekey._drivers.ports import Ports
 from samekey._drivers.runtime import BUDGETS, Clock, SystemClock, Unfinished
 from samekey._drivers.sync import drive
-from samekey.contracts import Operation, RetryPolicy
+from samekey.contracts import Operation, RetryBudget, RetryPolicy
 from samekey.errors import ActionRejectedError, SamekeyError, StoreError, UsageError
 from samekey.http.exchange import Exchange, exchange
 from samekey.http.library import Library
@@ -37,6 +38,9 @@ ResponseT = TypeVar("ResponseT")
 
 LEASE_MARGIN_SECONDS: Final = 30.0
 """How much longer than an attempt a lease is, where the store does not say: for the settlement and a slow disk."""
+
+MOST_TERMS: Final = 256
+"""Operations whose terms are kept; who makes a new Operation for each action must not fill the memory."""
 
 WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -60,6 +64,18 @@ class Finished(Generic[ResponseT]):
     cause: BaseException | None
     replayed: bool
     recovered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What an operation and this client amount to together, worked out once."""
+
+    operation: Operation
+    contract: Contract
+    backoff: Backoff
+    budget: RetryBudget | None
+    window_seconds: float | None
+    max_delay_seconds: float
 
 
 class Engine(Generic[ClientT, ResponseT]):
@@ -91,7 +107,7 @@ class Engine(Generic[ClientT, ResponseT]):
         self._window = window
         self._given_secret = secret
         self._secret: bytes | None = None
-        self._contracts: dict[int, tuple[Operation, Contract]] = {}
+        self._terms: dict[int, _Terms] = {}
 
     def secret(self) -> bytes:
         """The store's secret; opens the store on first use."""
@@ -107,14 +123,13 @@ class Engine(Generic[ClientT, ResponseT]):
         Raises:
             UsageError: it cannot; nothing was stored or sent.
         """
-        label = identity.label
         verb = str(method).upper()
         if verb not in WRITES:
-            raise UsageError(f"{label}: {verb} is not a write; an action makes one of {', '.join(sorted(WRITES))}, and "
+            raise UsageError(f"{identity.label}: {verb} is not a write; an action makes one of {', '.join(sorted(WRITES))}, and "
                              f"client.http is there for reads.")
         if self.profile.keyed and verb not in self.profile.methods:
             raise UsageError(
-                f"{label}: {self.profile.name} honours keys on {', '.join(sorted(self.profile.methods))} only, so {verb} "
+                f"{identity.label}: {self.profile.name} honours keys on {', '.join(sorted(self.profile.methods))} only, so {verb} "
                 f"would not be protected; send it through client.http, or with a client that has provider=\"keyless\"."
             )
         prepared = prepare(
@@ -125,11 +140,11 @@ class Engine(Generic[ClientT, ResponseT]):
             options,
             boundary=f"samekey-{identity.digest[:32]}",
             freeze=self.freeze,
-            label=label,
+            label=lambda: identity.label,
         )
         if self.profile.keyed and self.profile.key_header.lower() in prepared.outgoing.header_names:
             raise UsageError(
-                f"{label}: the request brings its own {self.profile.key_header} header; leave it out, samekey makes the key."
+                f"{identity.label}: the request brings its own {self.profile.key_header} header; leave it out, samekey makes the key."
             )
         lease = self.store.lease
         if lease is not None and lease.total_seconds() <= prepared.outgoing.attempt_seconds:
@@ -191,7 +206,8 @@ class Engine(Generic[ClientT, ResponseT]):
     ) -> Plan:
         secret = self.secret()
         content = read_content(outgoing)
-        contract = self._contract(operation)
+        terms = self._terms_of(operation)
+        contract = terms.contract
         lease = self.store.lease
         return Plan(
             identity=identity,
@@ -200,9 +216,9 @@ class Engine(Generic[ClientT, ResponseT]):
             digest=fingerprint(secret, outgoing, content, contract.volatile),
             profile=self.profile,
             contract=contract,
-            backoff=(operation.retry or self.retry).backoff(),
-            window_seconds=self._window_seconds(operation),
-            max_delay_seconds=self._max_delay(operation),
+            backoff=terms.backoff,
+            window_seconds=terms.window_seconds,
+            max_delay_seconds=terms.max_delay_seconds,
             lease_seconds=lease.total_seconds() if lease else outgoing.attempt_seconds + LEASE_MARGIN_SECONDS,
             holder=self.store.holder,
             secret=secret,
@@ -215,24 +231,31 @@ class Engine(Generic[ClientT, ResponseT]):
             recovering=recovering,
         )
 
-    def _contract(self, operation: Operation) -> Contract:
-        known = self._contracts.get(id(operation))
-        if known is None or known[0] is not operation:
-            known = self._contracts[id(operation)] = (operation, operation.contract())
-        return known[1]
+    def _terms_of(self, operation: Operation) -> _Terms:
+        known = self._terms.get(id(operation))
+        if known is None or known.operation is not operation:
+            if len(self._terms) >= MOST_TERMS:
+                self._terms.clear()
+            known = self._terms[id(operation)] = self._new_terms(operation)
+        return known
 
-    def _window_seconds(self, operation: Operation) -> float | None:
-        declared = (self._window, operation.window)
-        known = [self.profile.window_seconds, *(window.total_seconds() if window else None for window in declared)]
-        return min((seconds for seconds in known if seconds is not None), default=None)
-
-    def _max_delay(self, operation: Operation) -> float:
-        own = operation.max_delay.total_seconds() if operation.max_delay else 0.0
-        return own or self.profile.max_delay_seconds
+    def _new_terms(self, operation: Operation) -> _Terms:
+        policy = operation.retry or self.retry
+        windows = [window.total_seconds() for window in (self._window, operation.window) if window]
+        if self.profile.window_seconds is not None:
+            windows.append(self.profile.window_seconds)
+        own_delay = operation.max_delay.total_seconds() if operation.max_delay else 0.0
+        return _Terms(
+            operation=operation,
+            contract=operation.contract(),
+            backoff=policy.backoff(),
+            budget=policy.budget,
+            window_seconds=min(windows, default=None),
+            max_delay_seconds=own_delay or self.profile.max_delay_seconds,
+        )
 
     def _drive(self, plan: Plan, step: Step, operation: Operation, prepared: Prepared) -> tuple[Done, Ports]:
-        policy = operation.retry or self.retry
-        budget = policy.budget
+        budget = self._terms_of(operation).budget
         origin = prepared.outgoing.origin
 
         def send(step: Send) -> Exchange[ResponseT]:
@@ -266,10 +289,11 @@ class Engine(Generic[ClientT, ResponseT]):
             self.http,
             request,
             auth=prepared.auth,
-            clock=lambda: self.clock.now().wall,
+            clock=self.clock.wall,
             not_after=step.not_after,
             timeout=max(step.seconds, 0.001),
             fresh_connection=step.fresh,
+            meanwhile=step.run.plan.prepare_digests,
         )
 
     def _conclude(self, operation: Operation, done: Done, ports: Ports) -> Finished[ResponseT]:

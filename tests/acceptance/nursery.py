@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 SECONDS = 60.0
 """Longer than any child runs."""
 
-WANTED_LATER = ("samekey", "httpcore", "anyio", "encodings.idna", "stringprep")
+WANTED_LATER = ("samekey", "httpcore", "anyio", "encodings.ascii", "encodings.idna", "stringprep")
 """What children would import by themselves, each for as long as it takes."""
 
 
@@ -50,7 +50,11 @@ class Nursery:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", __name__],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         return self
 

@@ -36,7 +36,7 @@ EVENTS = {
 }
 
 create_order = samekey.Operation("create_order", scope=("order",), reference="/id")
-policy = samekey.RetryPolicy(attempts=3, deadline=20, wait=tenacity.wait_fixed(0.005))
+policy = samekey.RetryPolicy(attempts=3, deadline=20, wait=tenacity.wait_fixed(0.005), budget=None)
 
 
 class DyingStore(SQLiteStore):
@@ -110,7 +110,9 @@ def leave_behind(url: str, store: str, orders: list[str]) -> int:
     with (
         contextlib.closing(ForgetfulStore(store)) as forgetful,
         connect(url, forgetful, keyless=False) as client,
-        connect("http://127.0.0.1:9", forgetful, keyless=False, transport=httpx.MockTransport(no_connection)) as nowhere,
+        connect(
+            "http://127.0.0.1:9", forgetful, keyless=False, transport=httpx.MockTransport(no_connection)
+        ) as nowhere,
     ):
         nowhere.http.base_url = url  # the same origin, but nothing gets there
         for number, order in enumerate(orders):

@@ -44,7 +44,10 @@ def main(url: str, store: str, output: str, name: str, die_at: tuple[int, int] |
                 die_after(die_at[1])
             try:
                 with client.action(create_order, scope={"order": number}) as action:
-                    action.post("/orders", json={"order": number, "total": "19.99", "sent_by": f"{name} {os.getpid()}"})
+                    action.post(
+                        "/orders",
+                        json={"order": number, "total": "19.99", "sent_by": f"{name} {os.getpid()}"},
+                    )
             except samekey.SamekeyError as error:
                 if error.retry_safe:
                     print(error)

@@ -46,17 +46,23 @@ def made(server: FlakyServer, tmp_path: Path) -> Iterator[Callable[..., samekey.
 
 def order(client: samekey.Client, scope: Any = None, **options: Any) -> None:
     with client.action(create_order, scope=GOOD if scope is None else scope) as action:
-        action.post("/orders", **({"json": {}} if not options else options))
+        action.post("/orders", **(options or {"json": {}}))
 
 
 @pytest.mark.parametrize(
     ("scope", "message"),
     [
         ({"customer": 42}, r"create_order: the scope lacks 'cart'; give exactly customer, cart\."),
-        (GOOD | {"attempt": 1}, r"create_order: the scope has 'attempt', which is not declared; give exactly"),
+        (
+            GOOD | {"attempt": 1},
+            r"create_order: the scope has 'attempt', which is not declared; give exactly",
+        ),
         ({"customer": 42, "crat": 1}, r"lacks 'cart' and has 'crat', which is not declared"),
         (GOOD | {"cart": 1.0}, r"'cart' is a float, which has no single spelling; pass a Decimal or a str\."),
-        (GOOD | {"cart": None}, r"'cart' is None, which all actions without a cart would share; give a value\."),
+        (
+            GOOD | {"cart": None},
+            r"'cart' is None, which all actions without a cart would share; give a value\.",
+        ),
     ],
 )
 def test_scope_fields(made: Callable[..., samekey.Client], scope: Any, message: str) -> None:
@@ -97,7 +103,9 @@ def test_a_body_of_two_mebibytes(made: Callable[..., samekey.Client], how: str) 
         "data": {"note": large},
         "files": {"scan": ("scan.txt", large.encode())},
     }
-    with pytest.raises(samekey.UsageError, match=r'the body has 2,\d+,\d+ bytes, and more than .* freeze="nothing"'):
+    with pytest.raises(
+        samekey.UsageError, match=r'the body has 2,\d+,\d+ bytes, and more than .* freeze="nothing"'
+    ):
         order(made(), **{how: bodies[how]})
 
 
@@ -117,19 +125,25 @@ def test_an_undeclared_window(server: FlakyServer, made: Callable[..., samekey.C
 def test_a_key_of_another_length_than_the_profile_allows(
     made: Callable[..., samekey.Client], limits: dict[str, int]
 ) -> None:
-    with pytest.raises(samekey.UsageError, match="and samekey's have 36; treat this API as provider=\"keyless\""):
+    with pytest.raises(
+        samekey.UsageError, match='and samekey\'s have 36; treat this API as provider="keyless"'
+    ):
         made(provider=samekey.Provider("narrow", **limits))
 
 
 @pytest.mark.parametrize("seconds", [1, 40, 119.9])
 def test_a_lease_that_is_not_above_the_time_out(made: Callable[..., samekey.Client], seconds: float) -> None:
     store = MemoryStore(lease=timedelta(seconds=seconds))
-    with pytest.raises(samekey.UsageError, match="the store's lease .* is not longer than an attempt may take"):
+    with pytest.raises(
+        samekey.UsageError, match=r"the store's lease .* is not longer than an attempt may take"
+    ):
         made(store=store, timeout=30)
 
 
 def test_retries_on_the_transport_below(made: Callable[..., samekey.Client]) -> None:
-    with pytest.raises(samekey.UsageError, match=r"retries by itself \(retries=3\), which samekey cannot see"):
+    with pytest.raises(
+        samekey.UsageError, match=r"retries by itself \(retries=3\), which samekey cannot see"
+    ):
         made(transport=httpx.HTTPTransport(retries=3))
     with pytest.raises(samekey.UsageError, match=r"retries by itself \(retries=1\)"):
         made(mounts={"https://": httpx.HTTPTransport(retries=1)})

@@ -39,10 +39,12 @@ def path(tmp_path: Path) -> Path:
 
 
 def client_of(server: FlakyServer, store: Any) -> samekey.Client:
-    return samekey.Client(server.url, window=DAY, store=store, verify=False, retry=samekey.RetryPolicy(attempts=1))
+    return samekey.Client(
+        server.url, window=DAY, store=store, verify=False, retry=samekey.RetryPolicy(attempts=1)
+    )
 
 
-def post(client: samekey.Client, order: object, note: str = "") -> samekey.Action:
+def post(client: samekey.Client, order: int, note: str = "") -> samekey.Action:
     with client.action(create_order, scope={"order": order}) as action:
         action.post("/orders", json={"order": order, "note": note})
     return action
@@ -58,7 +60,9 @@ def made(server: FlakyServer, path: Path) -> None:
 def digests(folder: Path) -> dict[str, str]:
     """What lies there, byte for byte."""
     return {
-        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "no file"
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        if file.is_file()
+        else "no file"
         for file in sorted(folder.rglob("*"))
     }
 
@@ -111,7 +115,9 @@ def test_a_file_that_is_not_a_sound_store(
     spoil(server, path)
     before, requests = digests(path.parent), len(server.requests)
     client = client_of(server, path)
-    with pytest.raises(samekey.StoreFormatError, match=rf"(?s)^create_order\(order=1\): .*{message}") as raised:
+    with pytest.raises(
+        samekey.StoreFormatError, match=rf"(?s)^create_order\(order=1\): .*{message}"
+    ) as raised:
         post(client, 1)
     assert (raised.value.operation_name, raised.value.scope) == ("create_order", {"order": "1"})
     for ask in (client.recover, lambda: client.record(create_order, scope={"order": 1})):
@@ -126,9 +132,13 @@ def test_a_network_file_system(
     server: FlakyServer, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mounts = tmp_path / "mountinfo"
-    mounts.write_text(f"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n40 22 0:35 / {path.parent} rw - nfs4 server:/export rw\n")
+    mounts.write_text(
+        f"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n40 22 0:35 / {path.parent} rw - nfs4 server:/export rw\n"
+    )
     monkeypatch.setattr(_mounts, "MOUNTINFO", mounts)
-    with pytest.raises(samekey.StoreFormatError, match=r"network file system \(nfs4\), .*, so nothing was sent"):
+    with pytest.raises(
+        samekey.StoreFormatError, match=r"network file system \(nfs4\), .*, so nothing was sent"
+    ):
         post(client_of(server, path), 1)
     assert not server.requests
     assert digests(path.parent) == {}
@@ -160,7 +170,7 @@ def test_a_directory_or_a_file_that_is_read_only(server: FlakyServer, shared_fol
         code, said = nursery.call("tests.acceptance.unprivileged:main", server.url, str(path))
 
     assert code == 0, said
-    assert said.startswith("StoreUnavailableError: create_order(order='1'): the store "), said
+    assert said.startswith("StoreUnavailableError: create_order(order=1): the store "), said
     assert "so nothing was sent" in said
     assert len(server.requests) == requests
     after = digests(folder)
@@ -200,7 +210,9 @@ def test_a_full_disk_at_the_claim(server: FlakyServer, path: Path) -> None:
         store.tidy()
         before = digests(path.parent)
         disk.fill()
-        with pytest.raises(samekey.StoreUnavailableError, match=r"disk full\), so nothing was sent; free space") as raised:
+        with pytest.raises(
+            samekey.StoreUnavailableError, match=r"disk full\), so nothing was sent; free space"
+        ) as raised:
             post(client, 2, LARGE)
         assert raised.value.retry_safe
         assert not raised.value.uncertain
@@ -252,7 +264,7 @@ def test_what_could_not_be_recorded_is_written_at_close(server: FlakyServer, pat
     store.close()
 
 
-@pytest.mark.parametrize("end", ["killed", "closed"])
+@pytest.mark.parametrize("end", ["forgotten", "closed"])
 def test_what_could_not_be_recorded_at_all_is_asked_for_again_under_the_same_key(
     server: FlakyServer, path: Path, end: str
 ) -> None:
@@ -266,6 +278,7 @@ def test_what_could_not_be_recorded_at_all_is_asked_for_again_under_the_same_key
     server.on_request = None
     if end == "closed":
         client.close()
+    client.http.close()
     store.close()
     with client_of(server, path) as later:
         action = post(later, 1, LARGE)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import respx
 import tenacity
 
 import samekey
 from samekey._core.model import Moment
 from samekey._drivers.runtime import SystemClock
+from samekey.stores import MemoryStore
 from samekey.testing import FlakyServer
 
 DAY = timedelta(days=1)
@@ -39,6 +42,9 @@ class FakeClock:
         wall = real.wall + timedelta(seconds=self.passed)
         return replace(real, wall=wall, boot_time=real.boot_time + self.passed)
 
+    def wall(self) -> datetime:
+        return self.now().wall
+
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.passed += seconds
@@ -54,10 +60,18 @@ def fake_clock(client: samekey.Client) -> FakeClock:
 def post(client: samekey.Client, order: Any = 1, url: str = "/orders", **options: Any) -> samekey.Action:
     """One order; returns its action."""
     operation = options.pop("operation", create_order)
-    body = {} if options.keys() & {"content", "data", "files", "json"} else {"json": BODY}
+    if not options.keys() & {"content", "data", "files", "json"}:
+        options["json"] = BODY
     with client.action(operation, scope={"order": order}) as action:
-        action.post(url, **body, **options)
+        action.post(url, **options)
     return action
+
+
+def known(client: samekey.Client, order: Any = 1) -> samekey.Record:
+    """What the store knows of an order."""
+    record = client.record(create_order, scope={"order": order})
+    assert record is not None
+    return record
 
 
 @pytest.fixture
@@ -92,3 +106,22 @@ def connect(server: FlakyServer, path: Path) -> Iterator[Connect]:
 @pytest.fixture
 def client(connect: Connect) -> samekey.Client:
     return connect()
+
+
+# HTTP alone, without a socket
+
+API = "https://api.shop.example"
+OK = httpx.Response(201, json={"id": "order_1"})
+
+
+@pytest.fixture
+def api() -> Iterator[respx.MockRouter]:
+    with respx.mock(base_url=API, assert_all_called=False) as router:
+        yield router
+
+
+@pytest.fixture
+def shop() -> Iterator[samekey.Client]:
+    """A client of `api`."""
+    with samekey.Client(API, window=DAY, store=MemoryStore(), retry=AT_ONCE, verify=False) as client:
+        yield client

@@ -15,7 +15,9 @@ from samekey.testing import FlakyServer
 from tests.client.conftest import BODY, Connect, create_order, post
 
 
-def test_a_second_write_is_refused_and_the_first_one_named(server: FlakyServer, client: samekey.Client) -> None:
+def test_a_second_write_is_refused_and_the_first_one_named(
+    server: FlakyServer, client: samekey.Client
+) -> None:
     with client.action(create_order, scope={"order": 1}) as action:
         action.post("/orders", json=BODY)
         with pytest.raises(
@@ -97,7 +99,9 @@ def test_a_method_whose_key_the_api_ignores_is_refused(connect: Connect) -> None
     client = connect(provider="stripe-v1")
     with (
         client.action(create_order, scope={"order": 1}) as action,
-        pytest.raises(samekey.UsageError, match="stripe-v1 honours keys on POST only, so DELETE would not be protected"),
+        pytest.raises(
+            samekey.UsageError, match="stripe-v1 honours keys on POST only, so DELETE would not be protected"
+        ),
     ):
         action.delete("/orders/1")
 
@@ -134,11 +138,20 @@ def test_without_operations_any_name_will_do(server: FlakyServer, client: sameke
 
 
 BAD_SCOPES: list[tuple[Any, str]] = [
-    ({"crat": 1}, r"create_order: the scope lacks 'order' and has 'crat', which is not declared; give exactly order\."),
+    (
+        {"crat": 1},
+        r"create_order: the scope lacks 'order' and has 'crat', which is not declared; give exactly order\.",
+    ),
     ({}, "lacks 'order'"),
     ({"order": 1, "cart": 2}, "has 'cart', which is not declared"),
-    ({"order": 1.5}, r"scope field 'order' is a float, which has no single spelling; pass a Decimal or a str\."),
-    ({"order": None}, "scope field 'order' is None, which all actions without a order would share; give a value"),
+    (
+        {"order": 1.5},
+        r"scope field 'order' is a float, which has no single spelling; pass a Decimal or a str\.",
+    ),
+    (
+        {"order": None},
+        "scope field 'order' is None, which all actions without a order would share; give a value",
+    ),
     ({"order": Decimal("NaN")}, "names nothing"),
     ({"order": datetime(2026, 1, 1)}, "without a time zone"),  # noqa: DTZ001 - that is the fault
     ({"order": b"7"}, "is a bytes"),
@@ -167,7 +180,9 @@ def test_a_scope_that_does_not_fit_is_refused(client: samekey.Client, scope: Any
         ("é", "e\u0301"),
     ],
 )
-def test_equal_text_is_the_same_action(server: FlakyServer, client: samekey.Client, one: Any, other: Any) -> None:
+def test_equal_text_is_the_same_action(
+    server: FlakyServer, client: samekey.Client, one: Any, other: Any
+) -> None:
     assert not post(client, one).replayed
     assert post(client, other).replayed
 
@@ -182,7 +197,10 @@ def test_equal_text_is_the_same_action(server: FlakyServer, client: samekey.Clie
 def test_another_scope_or_name_is_another_key(
     client: samekey.Client, change: Callable[[samekey.Client], samekey.Action], server: FlakyServer
 ) -> None:
-    identities = {client.action(create_order, scope={"order": 1})._identity.digest, change(client)._identity.digest}
+    identities = {
+        client.action(create_order, scope={"order": 1})._identity.digest,
+        change(client)._identity.digest,
+    }
     assert len(identities) == 2
 
 
@@ -203,15 +221,23 @@ def test_the_correlation_id_is_on_the_error(server: FlakyServer, connect: Connec
     ):
         action.post("/orders", json=BODY)
     error = raised.value
-    assert (error.correlation_id, error.operation_name, error.actor_id) == ("job-7", "create_order", "default")
+    assert (error.correlation_id, error.operation_name, error.actor_id) == (
+        "job-7",
+        "create_order",
+        "default",
+    )
     assert (error.scope, error.key, error.status) == ({"order": "1"}, action.key, samekey.Status.PENDING)
 
 
-def test_scope_names_that_change_between_runs_are_refused(server: FlakyServer, client: samekey.Client) -> None:
+def test_scope_names_that_change_between_runs_are_refused(
+    server: FlakyServer, client: samekey.Client
+) -> None:
     post(client)
     renamed = create_order.replace(scope=("cart",))
     with (
-        pytest.raises(samekey.UsageError, match="this store knows create_order with the scope order; other fields"),
+        pytest.raises(
+            samekey.UsageError, match="this store knows create_order with the scope order; other fields"
+        ),
         client.action(renamed, scope={"cart": 1}) as action,
     ):
         action.post("/orders", json=BODY)

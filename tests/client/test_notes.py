@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -32,7 +33,10 @@ def wrapped(client: samekey.Client, wrapper: Callable[[str], BaseException] = Ve
 
 
 def test_an_exception_after_a_success_is_told_that_it_succeeded(client: samekey.Client) -> None:
-    with pytest.raises(ZeroDivisionError) as raised, client.action(create_order, scope={"order": 1}) as action:
+    with (
+        pytest.raises(ZeroDivisionError) as raised,
+        client.action(create_order, scope={"order": 1}) as action,
+    ):
         action.post("/orders", json=BODY)
         print(1 // 0)
     assert raised.value.__notes__ == [SUCCEEDED]
@@ -63,7 +67,9 @@ def test_an_exception_after_a_refusal_is_told_that_nothing_happened(
     ]
 
 
-def test_an_unknown_outcome_is_raised_over_the_wrapper_that_hides_it(server: FlakyServer, connect: Connect) -> None:
+def test_an_unknown_outcome_is_raised_over_the_wrapper_that_hides_it(
+    server: FlakyServer, connect: Connect
+) -> None:
     server.script(Fault.COMMIT_THEN_DROP)
     with pytest.raises(samekey.OutcomeUnknownError, match="sent once without a usable answer") as raised:
         wrapped(connect(retry=ONCE))
@@ -80,7 +86,9 @@ def test_so_is_not_sent(server: FlakyServer, connect: Connect) -> None:
     assert isinstance(raised.value.__cause__, VendorError)
 
 
-def test_an_interrupt_after_an_unknown_outcome_goes_on_with_a_note(server: FlakyServer, connect: Connect) -> None:
+def test_an_interrupt_after_an_unknown_outcome_goes_on_with_a_note(
+    server: FlakyServer, connect: Connect
+) -> None:
     server.script(Fault.COMMIT_THEN_DROP)
     with pytest.raises(KeyboardInterrupt) as raised:
         wrapped(connect(retry=ONCE), lambda _text: KeyboardInterrupt())
@@ -93,7 +101,10 @@ def test_samekeys_own_errors_pass_as_they_are(server: FlakyServer, connect: Conn
     server.script(Fault.COMMIT_THEN_DROP)
     client = connect(retry=ONCE)
     seen: list[Any] = []
-    with pytest.raises(samekey.OutcomeUnknownError) as raised, client.action(create_order, scope={"order": 1}) as action:
+    with (
+        pytest.raises(samekey.OutcomeUnknownError) as raised,
+        client.action(create_order, scope={"order": 1}) as action,
+    ):
         try:
             action.post("/orders", json=BODY)
         except samekey.OutcomeUnknownError as error:
@@ -103,11 +114,11 @@ def test_samekeys_own_errors_pass_as_they_are(server: FlakyServer, connect: Conn
     assert not hasattr(raised.value, "__notes__")
 
 
-def test_who_handles_the_verdict_inside_the_block_leaves_it_in_peace(server: FlakyServer, connect: Connect) -> None:
+def test_who_handles_the_verdict_inside_the_block_leaves_it_in_peace(
+    server: FlakyServer, connect: Connect
+) -> None:
     server.script(Fault.COMMIT_THEN_DROP)
-    with connect(retry=ONCE).action(create_order, scope={"order": 1}) as action:
-        try:
-            action.post("/orders", json=BODY)
-        except samekey.OutcomeUnknownError:
-            pass
+    action = connect(retry=ONCE).action(create_order, scope={"order": 1})
+    with action, suppress(samekey.OutcomeUnknownError):
+        action.post("/orders", json=BODY)
     assert action.status is samekey.Status.UNKNOWN

@@ -13,7 +13,9 @@ from samekey.testing import Fault, FlakyServer
 from tests.client.conftest import DAY, ONCE, Connect, create_order, fake_clock, post
 
 
-def lose(server: FlakyServer, client: samekey.Client, *orders: int, fault: Fault = Fault.COMMIT_THEN_DROP) -> None:
+def lose(
+    server: FlakyServer, client: samekey.Client, *orders: int, fault: Fault = Fault.COMMIT_THEN_DROP
+) -> None:
     """Leaves orders unknown."""
     for order in orders:
         server.script(fault)
@@ -143,7 +145,10 @@ def test_a_client_without_a_base_url_cannot_know_what_is_its_own(connect: Connec
 def test_recover_uses_the_credentials_of_today(server: FlakyServer, connect: Connect) -> None:
     lose(server, connect(retry=ONCE, headers={"Authorization": "Bearer old.old.old"}), 1)
     connect(headers={"Authorization": "Bearer new.new.new"}).recover()
-    assert [seen.header("authorization") for seen in server.requests] == ["Bearer old.old.old", "Bearer new.new.new"]
+    assert [seen.header("authorization") for seen in server.requests] == [
+        "Bearer old.old.old",
+        "Bearer new.new.new",
+    ]
 
 
 def test_record_tells_what_the_store_knows_and_sends_nothing(server: FlakyServer, connect: Connect) -> None:
@@ -177,7 +182,9 @@ def test_time_and_names_in_the_store_are_the_contract(
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["operation known", "operation unknown"])
-def test_whoever_recovered_it_the_script_gets_its_reference(server: FlakyServer, connect: Connect, known: bool) -> None:
+def test_whoever_recovered_it_the_script_gets_its_reference(
+    server: FlakyServer, connect: Connect, known: bool
+) -> None:
     lose(server, connect(retry=ONCE), 1)
     connect(operations=[create_order] if known else []).recover()
     action = post(connect())

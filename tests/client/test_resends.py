@@ -33,7 +33,9 @@ def lose(server: FlakyServer, client: samekey.Client, **options: Any) -> None:
         post(client, **options)
 
 
-def test_resends_in_one_run_have_the_same_bytes_and_headers(server: FlakyServer, client: samekey.Client) -> None:
+def test_resends_in_one_run_have_the_same_bytes_and_headers(
+    server: FlakyServer, client: samekey.Client
+) -> None:
     server.script(Fault.COMMIT_THEN_DROP, Fault.COMMIT_THEN_5XX, Fault.TRUNCATE)
     post(client, headers={"X-Order-Source": "shop"}, params={"expand": "lines"})
     same(server, 4)
@@ -73,13 +75,15 @@ def test_basic_authentication_goes_out_with_every_attempt(server: FlakyServer, c
 def test_the_spelling_of_the_json_may_differ_and_the_frozen_bytes_go_out(
     server: FlakyServer, connect: Connect
 ) -> None:
-    json = {"headers": {"Content-Type": "application/json"}}
+    json: dict[str, Any] = {"headers": {"Content-Type": "application/json"}}
     lose(server, connect(retry=ONCE), content=b'{"a": 1, "b": 2}', **json)
     post(connect(), content=b'{"b":2,"a":1}', **json)
     same(server, 2)
 
 
-def test_a_volatile_field_may_differ_and_the_frozen_bytes_go_out(server: FlakyServer, connect: Connect) -> None:
+def test_a_volatile_field_may_differ_and_the_frozen_bytes_go_out(
+    server: FlakyServer, connect: Connect
+) -> None:
     timed = create_order.replace(volatile=["/sent_at"])
     lose(server, connect(retry=ONCE), operation=timed, json=BODY | {"sent_at": "05:10"})
     post(connect(), operation=timed, json=BODY | {"sent_at": "05:11"})
@@ -89,7 +93,9 @@ def test_a_volatile_field_may_differ_and_the_frozen_bytes_go_out(server: FlakySe
 
 def test_other_data_is_a_conflict_that_names_the_fields(server: FlakyServer, connect: Connect) -> None:
     lose(server, connect(retry=ONCE))
-    with pytest.raises(samekey.KeyReusedError, match=r"with other data \(/total\) and may have happened") as raised:
+    with pytest.raises(
+        samekey.KeyReusedError, match=r"with other data \(/total\) and may have happened"
+    ) as raised:
         post(connect(), json=BODY | {"total": "20.00"})
     assert (raised.value.by, raised.value.changed) == ("local", ("/total",))
     assert len(server.requests) == 1
@@ -97,7 +103,11 @@ def test_other_data_is_a_conflict_that_names_the_fields(server: FlakyServer, con
 
 @pytest.mark.parametrize(
     ("options", "changed"),
-    [({"url": "/other"}, ("url",)), ({"json": BODY | {"new": 1}}, ("/new",)), ({"params": {"a": 1}}, ("url",))],
+    [
+        ({"url": "/other"}, ("url",)),
+        ({"json": BODY | {"new": 1}}, ("/new",)),
+        ({"params": {"a": 1}}, ("url",)),
+    ],
 )
 def test_another_url_or_field_is_a_conflict_too(
     server: FlakyServer, client: samekey.Client, options: Any, changed: tuple[str, ...]
@@ -145,7 +155,9 @@ def test_form_bodies_have_the_same_bytes_on_every_run(server: FlakyServer, conne
     same(server, 2)
 
 
-def test_the_clients_own_parameters_are_added_again_and_not_stored(server: FlakyServer, connect: Connect) -> None:
+def test_the_clients_own_parameters_are_added_again_and_not_stored(
+    server: FlakyServer, connect: Connect
+) -> None:
     with_key: dict[str, Any] = {"params": {"api_key": "s3cret", "v": "2"}}
     lose(server, connect(retry=ONCE, **with_key), params={"expand": "lines"})
     client = connect(**with_key)
@@ -158,7 +170,7 @@ def test_the_clients_own_parameters_are_added_again_and_not_stored(server: Flaky
     assert server.requests[1].target == "/orders?api_key=s3cret&v=2&expand=lines"
 
 
-# freeze="nothing"
+# where nothing is frozen
 
 
 def test_without_a_frozen_body_a_rerun_that_brings_the_same_bytes_goes_on(
@@ -189,7 +201,9 @@ def chunks() -> Iterator[bytes]:
     yield b"two"
 
 
-def test_a_stream_goes_out_once_and_its_fingerprint_stands_for_it(server: FlakyServer, connect: Connect) -> None:
+def test_a_stream_goes_out_once_and_its_fingerprint_stands_for_it(
+    server: FlakyServer, connect: Connect
+) -> None:
     client = connect(freeze="nothing")
     action = post(client, content=chunks(), fingerprint="sha256:1")
     assert server.requests[0].body == b"one two"

@@ -179,6 +179,11 @@ def test_at_most_64_fields_have_a_digest(count: int, value: str) -> None:
     assert len(fields) == 2 + min(max(count, 1), MAX_FIELDS)
 
 
+def test_at_most_64_fields_of_a_form_have_a_digest() -> None:
+    body = "&".join(f"f{n:02}=1" for n in range(70)).encode()
+    assert len(of(body, FORM).fields) == MAX_FIELDS + 2
+
+
 def test_a_change_beyond_the_digests_is_named_body() -> None:
     before, now = ({f"f{n:03}": n for n in range(100)} | {"z": last} for last in (1, 2))
     one, other = of_json(before), of_json(now)
@@ -213,7 +218,7 @@ def test_fields_that_look_like_a_time_or_an_id_are_told() -> None:
     assert volatile_looking(read_content(form), ("/at", "/a")) == ["/at"]
     assert volatile_looking(read_content(outgoing(body=b"x", content_type="text/plain")), ("body",)) == []
     nested = read_content(outgoing(body=b'{"l": [{"at": "2026-11-24T05:10:00Z"}]}'))
-    assert volatile_looking(nested, ("/l/0/at", "/l/7/at", "/l")) == ["/l/0/at"]
+    assert volatile_looking(nested, ("/l/0/at", "/l/7/at", "/l", "/l/" + "9" * 5000)) == ["/l/0/at"]
 
 
 def test_digests_say_nothing_without_the_secret() -> None:

@@ -31,7 +31,7 @@ def says(value: Any) -> Reply:
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xff", b"[" * 100_000], ids=lambda body: repr(body[:5]))
 def test_what_is_not_json_is_missing(body: bytes) -> None:
-    assert parse_json(body) is MISSING
+    assert parse_json(Reply(200, (), body)) is MISSING
 
 
 def test_media_types_are_told_apart() -> None:

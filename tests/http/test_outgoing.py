@@ -272,7 +272,7 @@ def test_an_async_trace_callback_is_refused(client: Any) -> None:
 
 def test_messages_begin_with_the_action(client: Any, library: Library[Any, Any]) -> None:
     with pytest.raises(UsageError, match=r"^create_order\(cart='c'\): 'x' is not"):
-        prepare(library, client, "POST", "/x", {"x": 1}, boundary="b", label="create_order(cart='c')")
+        prepare(library, client, "POST", "/x", {"x": 1}, boundary="b", label=lambda: "create_order(cart='c')")
 
 
 # --- freeze="nothing" ------------------------------------------------------------------------------------------

@@ -9,11 +9,11 @@ One pure function from (record, request, contract, clocks) to a decision. Its la
 4. The generation is raised only after a refusal that was complete before this begin started (R15).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from samekey._core import words
-from samekey._core.fingerprint import body_digest, changed_fields, fingerprint
+from samekey._core.fingerprint import Fingerprint, body_digest, changed_fields, fingerprint, read_content
 from samekey._core.freezing import unfreeze
 from samekey._core.model import Frozen, Moment, Record
 from samekey._core.plan import Plan
@@ -135,8 +135,19 @@ def _conflict(plan: Plan, record: Record) -> tuple[str, ...]:
     if record.volatile != plan.contract.volatile:
         digest = fingerprint(plan.secret, plan.outgoing, plan.content, record.volatile)
     if record.request_fingerprint != digest.digest:
-        return changed_fields(record.field_digests, digest.fields)
+        return _changed(plan, record, digest)
     return _credential_conflict(plan, record)
+
+
+def _changed(plan: Plan, record: Record, digest: Fingerprint) -> tuple[str, ...]:
+    """What differs, told by the digests of a settled record, or by the frozen request of an open one."""
+    before = record.field_digests
+    if not before and record.frozen_request is not None:
+        frozen = unfreeze(record.frozen_request)
+        kind = next((value for name, value in frozen.headers if name == "content-type"), "")
+        first = replace(plan.outgoing, method=frozen.method, url=frozen.url, body=frozen.body, content_type=kind)
+        before = fingerprint(plan.secret, first, read_content(first), record.volatile).fields
+    return changed_fields(before, digest.fields) if before else ("body",)
 
 
 def _credential_conflict(plan: Plan, record: Record) -> tuple[str, ...]:

@@ -140,7 +140,7 @@ def _success(profile: Profile, reply: Reply, summary: str, *, json_sent: bool) -
         return success if whole else Judgement(Kind.UNKNOWN, f"{summary} without a body", resend=profile.after_timeout)
     if is_html(content_type) and json_sent:
         return Judgement(Kind.UNKNOWN, f"{summary} with a web page", resend=profile.after_timeout)
-    if is_json(content_type) and parse_json(reply.body) is MISSING:
+    if is_json(content_type) and parse_json(reply) is MISSING:
         return Judgement(Kind.UNKNOWN, f"{summary} with JSON that does not parse", resend=profile.after_timeout)
     return success
 

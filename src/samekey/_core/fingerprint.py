@@ -10,9 +10,9 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -31,6 +31,7 @@ Keyed = hashlib.blake2b
 """A digest that has taken its key; copying it is cheaper than keying it anew for each field."""
 
 _dump = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"), sort_keys=True).encode
+_compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _FULL: Final = MAX_FIELDS + 2  # "method" and "url" come on top
 _BOUNDARY = re.compile(r"""boundary\s*=\s*(?:"([^"]+)"|([^\s;]+))""", re.IGNORECASE)
 _PART_NAME = re.compile(rb"""[;\s]name="([^"]*)\"""", re.IGNORECASE)
@@ -49,23 +50,46 @@ class Content:
     Attributes:
         kind: "json", "form", "multipart", "raw" or "given".
         value: the parsed JSON, a list of (name, value), or bytes.
+        text: the canonical text of a JSON value, volatile fields included.
     """
 
     kind: str
     value: Any = field(repr=False)
+    text: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
 class Fingerprint:
     """The digest of a request and of its fields.
 
     Attributes:
         digest: scheme, colon, 32 hex digits.
-        fields: "method", "url" and JSON pointers → 8-byte digests in hex.
     """
 
-    digest: str
-    fields: Mapping[str, str]
+    __slots__ = ("_fields", "_make", "digest")
+
+    def __init__(self, digest: str, make: Callable[[], Mapping[str, str]]) -> None:
+        self.digest: str = digest
+        self._make = make
+        self._fields: Mapping[str, str] | None = None
+
+    def __repr__(self) -> str:
+        """The digest alone."""
+        return f"Fingerprint({self.digest!r})"
+
+    def __eq__(self, other: object) -> bool:
+        """Equal digests, of the whole and of the fields."""
+        return isinstance(other, Fingerprint) and self.digest == other.digest and self.fields == other.fields
+
+    def __hash__(self) -> int:
+        """By the digest."""
+        return hash(self.digest)
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """ "method", "url" and JSON pointers → 8-byte digests in hex. Made when first asked for: few need them."""
+        if self._fields is None:
+            self._fields = self._make()
+        return self._fields
 
 
 def read_content(request: Outgoing) -> Content:
@@ -86,21 +110,27 @@ def read_content(request: Outgoing) -> Content:
 def fingerprint(secret: bytes, request: Outgoing, content: Content, volatile: Iterable[str] = ()) -> Fingerprint:
     """Digests a request without its volatile fields."""
     value, pointers = content.value, tuple(volatile)
-    key = _field_key(secret)
-    fields = {"method": _short(request.method, key), "url": _short(request.url, key)}
     if content.kind == "json":
         value = _without(value, pointers) if pointers else value
-        text = _dump(value).encode()
-        _json_fields("", value, key, fields)
+        text = (_dump(value) if pointers else content.text).encode()
     elif content.kind in {"form", "multipart"}:
         value = [pair for pair in value if pointer_of(pair[0]) not in pointers]
         text = _dump(value).encode()
-        _form_fields(value, key, fields)
     else:
         text = value if isinstance(value, bytes) else str(value).encode()
-    head = f"{request.method}\n{request.url}\n{content.kind}\n".encode()
-    digest = hmac.digest(secret, b"fingerprint\0" + head + text, "sha256")[:16].hex()
-    return Fingerprint(f"{SCHEME}:{digest}", fields)
+    head = f"fingerprint\0{request.method}\n{request.url}\n{content.kind}\n".encode()
+    digest = hmac.digest(secret, head + text, "sha256")[:16].hex()
+    return Fingerprint(f"{SCHEME}:{digest}", partial(_fields, secret, request, content.kind, value))
+
+
+def _fields(secret: bytes, request: Outgoing, kind: str, value: Any) -> dict[str, str]:
+    key = _field_key(secret)
+    fields = {"method": _short(request.method, key), "url": _short(request.url, key)}
+    if kind == "json":
+        _json_fields("", value, key, fields)
+    elif kind in {"form", "multipart"}:
+        _form_fields(value, key, fields)
+    return fields
 
 
 def changed_fields(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
@@ -179,7 +209,7 @@ def _at(value: Any, pointer: str) -> Iterator[Any]:
         name = part.replace("~1", "/").replace("~0", "~")
         if isinstance(value, dict) and name in value:
             value = value[name]
-        elif isinstance(value, list) and name.isascii() and name.isdecimal() and int(name) < len(value):
+        elif isinstance(value, list) and name.isascii() and name.isdecimal() and len(name) < 10 and int(name) < len(value):
             value = value[int(name)]
         else:
             return
@@ -215,11 +245,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _json(body: bytes) -> Content:
     try:
-        value = json.loads(body, object_pairs_hook=_unique)
-        _dump(value)
+        value = json.loads(body)
+        # Usually the body is what httpx made of an object; then no name can be hidden behind its repetition.
+        if _compact(value).encode() != body:
+            value = json.loads(body, object_pairs_hook=_unique)
+        text = _dump(value)
     except (ValueError, RecursionError):
         return Content("raw", body)
-    return Content("raw", body) if _too_deep(body, value) else Content("json", value)
+    return Content("raw", body) if _too_deep(body, value) else Content("json", value, text)
 
 
 def _too_deep(body: bytes, value: Any) -> bool:

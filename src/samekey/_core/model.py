@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from samekey._core.states import UNSETTLED, Status
 
@@ -249,12 +249,14 @@ class Reply:
         headers: all header fields, names in lower case.
         body: the decoded body.
         framed: whether the body's end was marked (Content-Length, chunked, HTTP/2) and not just a closed connection.
+        parsed: where `reading` keeps the parsed body, so that it is parsed once.
     """
 
     status: int
     headers: Headers = field(repr=False)
     body: bytes = field(repr=False)
     framed: bool = True
+    parsed: list[Any] = field(default_factory=list, repr=False, compare=False)
 
     def header(self, name: str) -> str | None:
         """The first value of `name` (lower case), or None."""

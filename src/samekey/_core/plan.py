@@ -158,6 +158,10 @@ class Plan:
         """Whether to avoid used connections: a stale one looks like a server that died, and no resend could tell."""
         return not self.profile.keyed or self.window_seconds is None
 
+    def prepare_digests(self) -> None:
+        """Makes the field digests, which are not needed before the settlement: a good use of the time spent waiting."""
+        _ = self.digest.fields
+
     def frozen(self) -> bytes:
         """The frozen request, as it is stored."""
         return freeze(
@@ -202,7 +206,8 @@ class Plan:
             fence=revived.fence + 1 if revived else 1,
             open_attempts=1,
             correlation_id=self.correlation_id,
-            field_digests=self.digest.fields,
+            # Made while the API works, and written at the settlement: until then the frozen body tells as much.
+            field_digests={} if self.freeze == "request" else self.digest.fields,
             frozen_request=self.frozen(),
             window_seconds=self.window_seconds,
             first_sent_at=now.wall,

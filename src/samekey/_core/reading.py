@@ -30,15 +30,18 @@ KEPT_HEADERS: Final = frozenset(
 """Response headers that are stored: what names or dates the result; never a cookie."""
 
 MISSING: Final = object()
+_decode = json.JSONDecoder(parse_int=str, parse_float=str).decode
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,9}")
 
 
-def parse_json(body: bytes) -> Any:
-    """The body's JSON value, or `MISSING`."""
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return MISSING
+def parse_json(reply: Reply) -> Any:
+    """The body's JSON value, its numbers as their digits were sent, or `MISSING`. Parsed once for each reply."""
+    if not reply.parsed:
+        try:
+            reply.parsed.append(_decode(reply.body.decode(json.detect_encoding(reply.body), "surrogatepass")))
+        except (ValueError, RecursionError):
+            reply.parsed.append(MISSING)
+    return reply.parsed[0]
 
 
 def is_json(content_type: str | None) -> bool:
@@ -57,7 +60,7 @@ def has_code(reply: Reply, code_at: str, code: str | None) -> bool:
     """Whether a JSON body has `code` (any value for None) at the dotted path `code_at`."""
     if len(reply.body) > MAX_READ:
         return False
-    value = parse_json(reply.body)
+    value = parse_json(reply)
     return any(code is None or str(found) == code for found in _at(value, code_at.split(".")))
 
 
@@ -85,18 +88,14 @@ def reference_of(reply: Reply, where: str | None) -> str | None:
     if where.startswith("header:"):
         value: Any = reply.header(where.removeprefix("header:").strip().lower())
     else:
-        value = _pointed_at(reply.body, where)
+        value = _pointed_at(parse_json(reply), where)
     if not isinstance(value, str) or not value or len(value) > MAX_REFERENCE:
         return None
     # Half of a surrogate pair is legal in JSON, and cannot be stored.
     return value if value.isascii() or value == value.encode("utf-8", "replace").decode() else None
 
 
-def _pointed_at(body: bytes, pointer: str) -> Any:
-    try:
-        value: Any = json.loads(body, parse_int=str, parse_float=str)
-    except (ValueError, RecursionError):
-        return None
+def _pointed_at(value: Any, pointer: str) -> Any:
     for part in _parts(pointer):
         if isinstance(value, dict):
             value = value.get(part)

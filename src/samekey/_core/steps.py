@@ -371,7 +371,7 @@ def _give_up(attempt: Attempt, now: Moment, *, retry_after: float | None, kind: 
     run, record, judgement = attempt.run, attempt.record, attempt.judgement
     if not attempt.maybe_done and record.open_attempts <= 1:
         verdict = attempt.verdict(now, retry_after=retry_after if judgement.hint else None, retry_until=None)
-        return Settle(run, record, verdicts.nothing_done(record, judgement.summary, now), verdict, attempt.reply)
+        return Settle(run, record, verdicts.nothing_done(run.plan, record, judgement.summary, now), verdict, attempt.reply)
     window = window_now(run.plan, record, now)
     verdict = attempt.verdict(now, retry_after=retry_after, retry_until=window.closes_at if window.open else None)
     return Settle(run, record, verdicts.no_answer(record, judgement, now, kind=kind), verdict, attempt.reply)

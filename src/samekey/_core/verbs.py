@@ -1,6 +1,7 @@
 """What a store is asked, and what it answers. Frozen values; the verbs themselves are in `samekey.stores`."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from samekey._core.model import Event, Record, Result
@@ -86,6 +87,7 @@ class Settlement:
         error_summary: the last failure in a few words.
         reason: why automation stopped.
         window_seconds: a new, shorter window; None leaves it.
+        field_digests: written where the frozen request is erased, which told as much until then; None leaves them.
         event: written with it.
     """
 
@@ -103,6 +105,7 @@ class Settlement:
     error_summary: str | None = None
     reason: str | None = None
     window_seconds: float | None = None
+    field_digests: Mapping[str, str] | None = field(default=None, repr=False)
     event: Event | None = None
 
 

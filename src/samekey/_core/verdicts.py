@@ -1,11 +1,13 @@
 """From a judgement to what is written down and what the caller is told."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from samekey._core import words
 from samekey._core.classify import Judgement, Kind
+from samekey._core.fingerprint import fingerprint
 from samekey._core.model import Event, Moment, Record, Reply, Result, later
 from samekey._core.plan import Plan
 from samekey._core.reading import reference_of, result_of
@@ -124,6 +126,7 @@ def found(plan: Plan, record: Record, result: Result, now: Moment, event: Event 
         durable=not plan.profile.keyed or window is None or window <= SHORT_WINDOW_SECONDS,
         result=result,
         expires_at=_expiry(plan, record, now),
+        field_digests=_digests(plan, record),
         event=event,
     )
 
@@ -152,11 +155,12 @@ def refusal(plan: Plan, record: Record, reply: Reply, now: Moment) -> Settlement
         durable=True,
         result=result_of(reply, None, whole=plan.keep == "response"),
         expires_at=_expiry(plan, record, now),
+        field_digests=_digests(plan, record),
         error_summary=f"HTTP {reply.status}",
     )
 
 
-def nothing_done(record: Record, summary: str, now: Moment) -> Settlement:
+def nothing_done(plan: Plan, record: Record, summary: str, now: Moment) -> Settlement:
     """Every attempt provably never ran: the key is fresh again (R6)."""
     return Settlement(
         identity=record.identity,
@@ -168,6 +172,7 @@ def nothing_done(record: Record, summary: str, now: Moment) -> Settlement:
         durable=True,
         clear_first_sent=True,
         error_summary=summary,
+        field_digests=_digests(plan, record),
         event=Event(now.wall, "not_sent", summary),
     )
 
@@ -208,6 +213,13 @@ def stop(record: Record, reason: str, summary: str, now: Moment) -> Settlement:
         reason=reason,
         event=Event(now.wall, "review", f"{reason}: {summary}" if summary else reason),
     )
+
+
+def _digests(plan: Plan, record: Record) -> Mapping[str, str]:
+    """The field digests of the request, which stay when the request itself is erased."""
+    if record.volatile == plan.contract.volatile:
+        return plan.digest.fields
+    return fingerprint(plan.secret, plan.outgoing, plan.content, record.volatile).fields
 
 
 def _expiry(plan: Plan, record: Record, now: Moment) -> datetime:

@@ -87,7 +87,8 @@ class Ports:
             case StoreFailed(uncertain=True):
                 # Nothing will be sent under this claim; should the row exist, it must not look as if something was.
                 self.unfinished.unsent.add(step.claim.record.claim_nonce)
-                self.unfinished.add(nothing_done(step.claim.record, "the claim reported an error", self.clock.now()))
+                summary, now = "the claim reported an error", self.clock.now()
+                self.unfinished.add(nothing_done(step.run.plan, step.claim.record, summary, now))
             case _:
                 pass
 

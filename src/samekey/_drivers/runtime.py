@@ -24,6 +24,9 @@ class Clock(Protocol):
     def now(self) -> Moment:
         """The clocks, and the luck of the moment."""
 
+    def wall(self) -> datetime:
+        """The wall clock alone, UTC."""
+
     def sleep(self, seconds: float) -> None:
         """Waits; Ctrl-C ends it."""
 
@@ -46,6 +49,10 @@ class SystemClock:
     def now(self) -> Moment:
         """The clocks, and the luck of the moment."""
         return Moment(datetime.now(UTC), boot_id(), time.clock_gettime(_BOOT_CLOCK), random.random())  # noqa: S311 - jitter
+
+    def wall(self) -> datetime:
+        """The wall clock alone, UTC."""
+        return datetime.now(UTC)
 
     def sleep(self, seconds: float) -> None:
         """Waits; Ctrl-C ends it."""

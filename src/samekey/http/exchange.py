@@ -91,6 +91,7 @@ def exchange(
     not_after: datetime,
     timeout: float | None = None,
     fresh_connection: bool = False,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Exchange[T]:
     """Send a request once. Never raises: an exception of whatever kind is part of the answer.
 
@@ -103,8 +104,9 @@ def exchange(
         not_after: no byte is written at or after this time.
         timeout: seconds left; no single time-out of the request is longer.
         fresh_connection: whether to refuse connections that were used before. HTTP/1.1 only.
+        meanwhile: something to do when the request is out and the answer is awaited. It must not raise.
     """
-    watch = Watch(request, clock, not_after, fresh=fresh_connection)
+    watch = Watch(request, clock, not_after, fresh=fresh_connection, meanwhile=meanwhile)
     late = watch.begin(timeout)
     if late is not None:
         return Exchange(None, late)
@@ -158,12 +160,19 @@ class Watch:
     answering = False
 
     def __init__(
-        self, request: Any, clock: Callable[[], datetime], not_after: datetime, *, fresh: bool
+        self,
+        request: Any,
+        clock: Callable[[], datetime],
+        not_after: datetime,
+        *,
+        fresh: bool,
+        meanwhile: Callable[[], None] | None = None,
     ) -> None:
         self._request = request
         self._clock = clock
         self._not_after = not_after
         self._fresh = fresh
+        self._meanwhile = meanwhile
         self._before: Mapping[str, Any] = request.extensions
         self.user_trace = self._before.get("trace")
         self.timeouts: dict[str, float] = {}
@@ -216,6 +225,10 @@ class Watch:
         if type(info["exception"]).__name__ == "LocalProtocolError":
             self._unwritten = True
 
+    def _awaiting(self, _name: str, info: Mapping[str, Any]) -> None:
+        if self._meanwhile is not None and info["request"].method != b"CONNECT":
+            self._meanwhile()
+
     def _answer(self, _name: str, info: Mapping[str, Any]) -> None:
         self.answering = bool(self.sends)
         # (version, status, …) in HTTP/1.1, (status, …) in HTTP/2
@@ -267,6 +280,7 @@ _REACTIONS: Final[dict[str, Callable[[Watch, str, Mapping[str, Any]], None]]] = 
         (("connection", "proxy", "socks"), "start_tls.complete", Watch._tls_complete),  # noqa: SLF001
         (("http11", "http2"), "send_request_headers.started", Watch._headers_start),  # noqa: SLF001
         (("http11",), "send_request_headers.failed", Watch._headers_failed),  # noqa: SLF001
+        (("http11", "http2"), "receive_response_headers.started", Watch._awaiting),  # noqa: SLF001
         (("http11", "http2"), "receive_response_headers.complete", Watch._answer),  # noqa: SLF001
     )
     for part in parts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -23,7 +23,7 @@ FROZEN_HEADERS: Final = frozenset({
 """What is kept of a header, and sent again as it was. None of them is a credential."""
 
 _FRAMING: Final = frozenset({"host", "content-length", "transfer-encoding"})
-_FRAMING_BYTES: Final = frozenset(name.encode() for name in _FRAMING)
+_LENGTHS: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def prepare(
     boundary: str,
     freeze: Literal["request", "nothing"] = "request",
     also: frozenset[str] = frozenset(),
-    label: str = "",
+    label: Callable[[], str] | None = None,
 ) -> Prepared:
     """Build the request of one write and take its facts.
 
@@ -64,7 +64,7 @@ def prepare(
         boundary: for multipart bodies, so that a rerun has the same bytes.
         freeze: whether the body is kept; if not, it may be large, or a stream with a fingerprint.
         also: further header names (lower case) that are frozen, such as an API's version header.
-        label: the action, to begin messages with.
+        label: tells the action, to begin messages with.
 
     Raises:
         UsageError: the call is wrong. Values, which may be secrets, are not quoted.
@@ -76,15 +76,14 @@ def prepare(
         checks.check_options(options, asynchronous=asynchronous)
         request = _build(library, client, method, url, options, boundary)
         urls.check_url(request.url)
-        checks.check_headers(request.headers.raw)
         auth = _auth(library, options)
         body = read_body(library, request, options, freeze)
-        facts = _facts(library, client, request, options=options, body=body, allowed=allowed, auth=auth)
+        shape = _arrange(library, request, allowed)
+        facts = _facts(library, client, request, options=options, body=body, shape=shape, auth=auth)
     except UsageError as error:
-        if not label:
+        if label is None:
             raise
-        raise UsageError(f"{label}: {error}") from None
-    _arrange(library, request, facts.headers, allowed)
+        raise UsageError(f"{label()}: {error}") from None
     return Prepared(request, auth, facts)
 
 
@@ -122,9 +121,10 @@ def thaw(
     url = urls.with_userinfo_of(url, client.base_url if prepared is None else fresh.url)
     dropped = FROZEN_HEADERS | also | (_FRAMING - {"host"} if body is not None else set())
     headers = [(n, v) for n, v in fresh.headers.raw if n.lower().decode("ascii") not in dropped]
+    headers += [(_spelled(name), value.encode("latin-1")) for name, value in frozen.headers]
     content = {"stream": fresh.stream} if body is None else {"content": body}
     request = module.Request(frozen.method, url, headers=headers, extensions=fresh.extensions, **content)
-    _arrange(library, request, frozen.headers, FROZEN_HEADERS | also)
+    _arrange(library, request, FROZEN_HEADERS | also)
     return request
 
 
@@ -191,6 +191,54 @@ def _auth(library: Library[Any, Any], options: Mapping[str, Any]) -> Any:
 # --- facts ---------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What follows from header fields alone: the same for all requests of a kind, so it is worked out once for each.
+
+    Attributes:
+        first: the raw fields that go before the body's framing, in an order and a spelling that a resend can repeat.
+        frozen: those that are kept.
+        names: the names of all but the framing's.
+        fields: all but the framing's, names in lower case.
+        content_type: one of them.
+    """
+
+    first: list[tuple[bytes, bytes]]
+    frozen: Headers
+    names: frozenset[str]
+    fields: Headers
+    content_type: str
+
+
+_shapes: dict[tuple[Any, ...], _Shape] = {}
+_MOST_SHAPES: Final = 64
+
+
+def _shape_of(raw: list[tuple[bytes, bytes]], allowed: frozenset[str]) -> tuple[_Shape, list[tuple[bytes, bytes]]]:
+    """The shape of a request's fields, and its framing fields."""
+    last = [item for item in raw if item[0].lower() in _LENGTHS]
+    rest = [item for item in raw if item not in last] if last else raw
+    key = (allowed, *rest)
+    shape = _shapes.get(key)
+    if shape is None:
+        if len(_shapes) >= _MOST_SHAPES:
+            _shapes.clear()
+        shape = _shapes[key] = _new_shape(rest, allowed)
+    return shape, last
+
+
+def _new_shape(raw: list[tuple[bytes, bytes]], allowed: frozenset[str]) -> _Shape:
+    checks.check_headers(raw)
+    named = tuple([(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in raw])
+    frozen = tuple([item for item in named if item[0] in allowed])
+    hosts = [item for item in raw if item[0].lower() == b"host"]
+    rest = [item for item in raw if item[0].lower() != b"host" and item[0].lower().decode("ascii") not in allowed]
+    kept = [(_spelled(name), value.encode("latin-1")) for name, value in frozen]
+    names = frozenset([name for name, _ in named])
+    content_type = next((value for name, value in named if name == "content-type"), "")
+    return _Shape([*hosts, *rest, *kept], frozen, names, named, content_type)
+
+
 def _facts(
     library: Library[Any, Any],
     client: Any,
@@ -198,39 +246,31 @@ def _facts(
     *,
     options: Mapping[str, Any],
     body: bytes | None,
-    allowed: frozenset[str],
+    shape: _Shape,
     auth: Any,
 ) -> Outgoing:
     url = urls.without_defaults(library, client, urls.bare(request.url), options.get("params"))
-    headers = fields(request)
+    text = str(url)
     return Outgoing(
         method=request.method,
-        url=str(url),
-        shown_url=urls.shown(url),
+        url=text,
+        shown_url=urls.shown(url) if url.query else text,
         origin=urls.origin_of(url),
-        headers=tuple([item for item in headers if item[0] in allowed]),
-        header_names=frozenset([name for name, _ in headers]),
+        headers=shape.frozen,
+        header_names=shape.names,
         body=body,
-        content_type=next((value for name, value in headers if name == "content-type"), ""),
+        content_type=shape.content_type,
         fingerprint=options.get("fingerprint"),
-        credentials=credentials_of(library, client, request, headers, auth),
+        credentials=credentials_of(library, client, request, shape.fields, auth),
         attempt_seconds=checks.attempt_seconds(request.extensions["timeout"]),
     )
 
 
-def _arrange(library: Library[Any, Any], request: Any, frozen: Headers, allowed: frozenset[str]) -> None:
-    """Put the header fields into an order and a spelling that a resend can repeat."""
-    first, rest, last = [], [], []
-    for item in request.headers.raw:
-        lower = item[0].lower()
-        if lower == b"host":
-            first.append(item)
-        elif lower in _FRAMING_BYTES:
-            last.append(item)
-        elif lower.decode("ascii") not in allowed:
-            rest.append(item)
-    kept = [(_spelled(name), value.encode("latin-1")) for name, value in frozen]
-    request.headers = library.module.Headers([*first, *rest, *kept, *last])
+def _arrange(library: Library[Any, Any], request: Any, allowed: frozenset[str]) -> _Shape:
+    """Puts the header fields into an order and a spelling that a resend can repeat."""
+    shape, last = _shape_of(request.headers.raw, allowed)
+    request.headers = library.module.Headers([*shape.first, *last])
+    return shape
 
 
 def fields(message: Any) -> Headers:

@@ -38,7 +38,7 @@ def encode(record: Record) -> tuple[Any, ...]:
         if moment is not None:
             row[index] = moment.timestamp()
     for index in _JSON:
-        row[index] = _mapping_text(row[index])
+        row[index] = mapping_text(row[index])
     row[_STATUS] = record.status.value  # exact types spare sqlite3 the search for an adapter
     row[_HEADERS] = headers_text(record.response_headers)
     row[_VOLATILE] = names_text(record.volatile)
@@ -65,7 +65,8 @@ def decode(row: Sequence[Any]) -> Record:
 # Of these flat texts the general encoder would spend more time on its own construction than on them.
 
 
-def _mapping_text(mapping: Mapping[str, str]) -> str:
+def mapping_text(mapping: Mapping[str, str]) -> str:
+    """Names and texts as JSON."""
     return f"{{{','.join([f'{_quoted(name)}:{_quoted(text)}' for name, text in mapping.items()])}}}"
 
 

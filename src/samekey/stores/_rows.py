@@ -187,6 +187,8 @@ def settled(row: Record, settlement: Settlement) -> Record:
         changes["error_summary"] = clean(settlement.error_summary)
     if settlement.window_seconds is not None:
         changes["window_seconds"] = settlement.window_seconds
+    if settlement.field_digests is not None:
+        changes["field_digests"] = settlement.field_digests
     if (result := settlement.result) is not None:
         changes["response_status"] = result.status
         changes["response_headers"] = result.headers

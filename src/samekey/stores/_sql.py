@@ -39,6 +39,7 @@ SETTLED_FIELDS: Final = (
     "completed_at",
     "expires_at",
     "reason",
+    "field_digests",
     "frozen_request",
     "first_sent_at",
     "boot_id",

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 from samekey._core.model import Event, Record
 from samekey._core.verbs import Claim, Claimed, DuplicateFound, ScopeNamesDiffer, Settled, Settlement
 from samekey.stores import _rows, _sql
-from samekey.stores._codec import decode, encode, headers_text, moment, names_text, seconds_of
+from samekey.stores._codec import decode, encode, headers_text, mapping_text, moment, names_text, seconds_of
 from samekey.stores._connection import Connection
 from samekey.stores._running import Running
 
@@ -113,6 +113,7 @@ _TIMES: Final = tuple(
     for name in ("last_seen_at", "completed_at", "expires_at", "first_sent_at")
 )
 _STATUS: Final = _sql.SETTLED_FIELDS.index("status")
+_DIGESTS: Final = _sql.SETTLED_FIELDS.index("field_digests")
 _HEADERS: Final = _sql.SETTLED_FIELDS.index("response_headers")
 
 
@@ -150,6 +151,7 @@ def _settle_known(connection: Connection, known: Record, new: Record) -> bool:
     for index in _TIMES:
         values[index] = seconds_of(values[index])
     values[_STATUS] = new.status.value
+    values[_DIGESTS] = mapping_text(new.field_digests)
     values[_HEADERS] = headers_text(new.response_headers)
     values += (
         known.identity,
