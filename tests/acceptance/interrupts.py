@@ -121,7 +121,8 @@ class Wire:
     def transport(self) -> httpx.HTTPTransport:
         """A transport whose requests are counted."""
         transport = httpx.HTTPTransport(verify=False)
-        transport._pool = httpcore.ConnectionPool(network_backend=CountingBackend(self))
+        # Without a limit: an exception out of the trace can leave a connection that the pool takes for busy.
+        transport._pool = httpcore.ConnectionPool(network_backend=CountingBackend(self), max_connections=None)
         return transport
 
     def arrived(self, _seen: Seen) -> None:

@@ -75,10 +75,10 @@ class _Caller:
         world.at(world.now + wait, self._begin)
 
 
-def calm(world: World) -> None:
+def calm(world: World, waits: tuple[float, ...] = (200.0, 3 * 86_400.0)) -> None:
     """Nothing breaks any more; everybody is asked once more, now and after all windows."""
     world.calm = True
-    for wait in (200.0, 3 * 86_400.0):
+    for wait in waits:
         for number in range(world.scenario.actions):
             world.at(world.now + wait, lambda number=number: begin(world, 0, f"a{number}", 0, lambda _verdict: None))  # type: ignore[misc]
         world.run()

@@ -180,7 +180,9 @@ class ProcessStore:
 
     def wait(self, existing: Existing, seconds: float) -> None:
         """Polls."""
-        self._world.wait_until(self._world.now + min(seconds, self._world.choices.pick(3) * 10 + 1))
+        world = self._world
+        poll = 5 if world.scenario.most_switches is not None else world.choices.pick(3) * 10 + 1
+        world.wait_until(world.now + min(seconds, poll))
 
     def release(self, identity: str, generation: int, fence: int) -> None:
         """See `samekey.stores.Store`."""

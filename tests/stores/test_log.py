@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -67,14 +68,48 @@ def test_the_keeper_empties_the_log_after_a_settlement(
     emptied = threading.Event()
     work = store._engine.keeper._work
 
-    def watched() -> bool:
-        result = work()
+    def watched(cut: bool) -> bool:
+        result = work(cut)
         emptied.set()
         return result
 
     store._engine.keeper._work = watched
     done(store)
     assert emptied.wait(60)
+    assert log_size(store) == 0
+
+
+def test_the_keeper_empties_the_log_of_a_busy_store_too() -> None:
+    """A store that is never quiet for long must not keep erased bytes in its log."""
+    cuts: list[bool] = []
+    keeper = Keeper(lambda cut: cuts.append(cut) is None, lambda: None)
+    keeper._pages = 1
+    keeper._look()  # the first look sees a write
+    assert cuts == []
+    keeper._pages += 1
+    keeper._whole_since = time.monotonic() - _keeper.LONGEST
+    keeper._look()
+    assert (cuts, keeper._owes()) == ([True], False)
+
+
+def test_a_long_log_is_begun_anew_and_cut_when_the_store_is_quiet() -> None:
+    cuts: list[bool] = []
+    keeper = Keeper(lambda cut: cuts.append(cut) is None, lambda: None)
+    keeper._pages = _keeper.MANY_PAGES
+    keeper._look()
+    assert (cuts, keeper._owes()) == ([False], True)
+    keeper._look()
+    assert (cuts, keeper._owes()) == ([False, True], False)
+
+
+def test_a_log_that_is_begun_anew_keeps_its_length(store: SQLiteStore) -> None:
+    for number in range(20):
+        done(store, str(number))
+    length = log_size(store)
+    assert store._engine._empty_log_apart(cut=False)
+    done(store, "over the beginning")
+    assert log_size(store) == length
+    assert store._engine._empty_log_apart(cut=True)
     assert log_size(store) == 0
 
 
@@ -102,8 +137,8 @@ def test_a_long_log_is_emptied_without_waiting(store: SQLiteStore, monkeypatch: 
     emptied = threading.Event()
     work = store._engine.keeper._work
 
-    def watched() -> bool:
-        result = work()
+    def watched(cut: bool) -> bool:
+        result = work(cut)
         emptied.set()
         return result
 
@@ -117,7 +152,7 @@ def test_work_that_fails_is_tried_again() -> None:
     results = iter([False, OSError("no"), True])
     tried = threading.Semaphore(0)
 
-    def work() -> bool:
+    def work(_cut: bool) -> bool:
         result = next(results)
         tried.release()
         if isinstance(result, OSError):

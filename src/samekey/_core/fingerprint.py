@@ -16,6 +16,7 @@ from functools import lru_cache, partial
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from samekey._core.jsontext import encoder
 from samekey._core.model import Outgoing
 
 SCHEME: Final = "1"
@@ -30,8 +31,8 @@ MAX_DEPTH: Final = 100
 Keyed = hashlib.blake2b
 """A digest that has taken its key; copying it is cheaper than keying it anew for each field."""
 
-_dump = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"), sort_keys=True).encode
-_compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_dump = encoder(ascii_only=True, sort_keys=True)
+_compact = encoder(ascii_only=False)
 _FULL: Final = MAX_FIELDS + 2  # "method" and "url" come on top
 _BOUNDARY = re.compile(r"""boundary\s*=\s*(?:"([^"]+)"|([^\s;]+))""", re.IGNORECASE)
 _PART_NAME = re.compile(rb"""[;\s]name="([^"]*)\"""", re.IGNORECASE)

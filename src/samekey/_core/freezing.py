@@ -1,30 +1,29 @@
 """The frozen request as bytes: one line of JSON, a line feed, the exact body."""
 
 import json
+from functools import lru_cache
 from typing import Final
 
-from samekey._core.model import Frozen, Outgoing
+from samekey._core.jsontext import encoder
+from samekey._core.model import Frozen, Headers, Outgoing
 from samekey.errors import StoreFormatError
 
 MAX_FROZEN_BODY: Final = 1024 * 1024
 """Largest body that is frozen, in bytes."""
 
-_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+_encode = encoder(ascii_only=True)
 
 
 def freeze(outgoing: Outgoing, *, keep_body: bool, digest: str) -> bytes:
     """Writes what later attempts send again. Credentials are not in `Outgoing.headers` and `url`, so not here."""
-    head = _encode(
-        {
-            "v": 1,
-            "method": outgoing.method,
-            "url": outgoing.url,
-            "headers": outgoing.headers,
-            "body": digest,
-            "kept": keep_body,
-        }
-    )
-    return head.encode() + b"\n" + (outgoing.body or b"" if keep_body else b"")
+    head = _head(outgoing.method, outgoing.url, outgoing.headers, digest, keep_body)
+    return head + (outgoing.body or b"") if keep_body else head
+
+
+@lru_cache(maxsize=64)
+def _head(method: str, url: str, headers: Headers, digest: str, kept: bool) -> bytes:  # noqa: FBT001
+    head = {"v": 1, "method": method, "url": url, "headers": headers, "body": digest, "kept": kept}
+    return f"{_encode(head)}\n".encode()
 
 
 def unfreeze(data: bytes) -> Frozen:

@@ -7,7 +7,6 @@ shares the secret, and without the secret nobody can guess it.
 
 import hashlib
 import hmac
-import json
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
+from samekey._core.jsontext import encoder
 from samekey._core.model import label
 from samekey.errors import UsageError
 
@@ -28,7 +28,9 @@ Scope = Mapping[str, ScopeValue]
 MAX_SCOPE_TEXT: Final = 1024
 """Longest text of one scope field, in characters: a business id, not a document."""
 
-_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+_encode = encoder(ascii_only=True)
+
+_PLAIN_INT: Final = 10**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +88,22 @@ def scope_texts(operation_name: str, declared: tuple[str, ...] | None, scope: Ma
     if declared is None:
         if not scope:
             raise UsageError(f"{operation_name}: the scope is empty, which makes every call the same action; name its fields.")
-    elif scope.keys() != set(declared):
+    elif len(scope) != len(declared) or not all(name in scope for name in declared):
         raise UsageError(_names_differ(operation_name, declared, scope))
-    names = scope if declared is None else declared
-    return {_field_name(operation_name, name): _text(operation_name, name, scope[name]) for name in names}
+    texts: dict[str, str] = {}
+    for name in scope if declared is None else declared:
+        value = scope[name]
+        kind = type(value)
+        # The usual values by the shortest way; anything else is looked at.
+        if kind is int and -_PLAIN_INT < value < _PLAIN_INT:
+            text = str(value)
+        elif kind is str and value.isascii() and len(value) <= MAX_SCOPE_TEXT:
+            text = value
+        else:
+            text = _text(operation_name, name, value)
+        plain = type(name) is str and name and name.isascii()
+        texts[name if plain else _field_name(operation_name, name)] = text
+    return texts
 
 
 def _names_differ(operation_name: str, declared: tuple[str, ...], scope: Mapping[str, Any]) -> str:

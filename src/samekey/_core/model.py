@@ -227,7 +227,7 @@ class Frozen:
         url: the URL as first sent.
         headers: the frozen header fields; a resend has exactly these of the allow-listed ones.
         body: the exact bytes; None where `freeze="nothing"` kept only their digest.
-        body_digest: keyed digest of the exact bytes, "" for a stream.
+        body_digest: keyed digest of the exact bytes that were not kept, "" for a stream.
     """
 
     method: str

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from samekey._core.model import Frozen, Headers, Outgoing
 from samekey.errors import UsageError
-from samekey.http import checks, urls
+from samekey.http import checks, moulds, urls
 from samekey.http.body import UNBUILDABLE, read_body
 from samekey.http.credentials import credentials_of
 
@@ -69,8 +69,12 @@ def prepare(
     Raises:
         UsageError: the call is wrong. Values, which may be secrets, are not quoted.
     """
-    allowed = FROZEN_HEADERS | also
+    allowed = FROZEN_HEADERS | also if also else FROZEN_HEADERS
     try:
+        key = moulds.key_of(library, client, method, url, options, allowed)
+        made = key and moulds.cast(library, client, key, options, freeze)
+        if made:
+            return Prepared(made[0], library.module.USE_CLIENT_DEFAULT, made[1])
         asynchronous = isinstance(client, library.module.AsyncClient)
         method = checks.check_method(method)
         checks.check_options(options, asynchronous=asynchronous)
@@ -80,6 +84,8 @@ def prepare(
         body = read_body(library, request, options, freeze)
         shape = _arrange(library, request, allowed)
         facts = _facts(library, client, request, options=options, body=body, shape=shape, auth=auth)
+        if key:
+            moulds.keep(library, client, key, request, facts)
     except UsageError as error:
         if label is None:
             raise

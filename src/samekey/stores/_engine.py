@@ -342,8 +342,11 @@ class Engine:
                 lambda: connection.execute(_sql.TRUNCATE).fetchall(), "so what was erased is still in its log"
             )
 
-    def _empty_log_apart(self) -> bool:
-        """The same on a connection of the keeper's own, so that callers go on. Returns whether it is empty."""
+    def _empty_log_apart(self, cut: bool) -> bool:  # noqa: FBT001 - the keeper asks by position
+        """The same on a connection of the keeper's own, so that callers go on. Returns whether it is empty.
+
+        Where it is not to be `cut`, the next commit begins it anew in its old length.
+        """
         if inode_of(self.files.database) != self._inode:
             return True
         with self._mutex_apart:
@@ -355,7 +358,7 @@ class Engine:
             self._apart.execute(_sql.PASSIVE).fetchall()  # most of the work, while writers go on
             try:
                 self._lock_apart.acquire()
-                busy: int = self._apart.execute(_sql.TRUNCATE).fetchone()[0]
+                busy: int = self._apart.execute(_sql.TRUNCATE if cut else _sql.RESTART).fetchone()[0]
             finally:
                 self._lock_apart.release()
             return busy == 0

@@ -1,16 +1,21 @@
 """The thread that copies the write-ahead log back and empties it, away from the callers.
 
-What was erased from a row is still in the log until the log is emptied; and a checkpoint inside a commit is what makes
-the slowest commits slow.
+What was erased from a row is still in the log until the log is cut to nothing; and a checkpoint inside a commit is what
+makes the slowest commits slow. Cutting has a price of its own: the commits that make the file longer again wait about
+twice as long for the disk as those that write over what is there. So a log that is long is only begun anew, and it is
+cut when the store is quiet, or at the latest after `LONGEST`.
 """
 
 import logging
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Final
 
 DELAY: Final = 2.5
-"""Seconds from a settlement to the end of the erased bytes; design.md promises "some seconds"."""
+"""Seconds between two looks: without a write in between, what was erased goes from the files."""
+LONGEST: Final = 10.0
+"""Seconds after which it goes also while there are writes; design.md promises "some seconds"."""
 MANY_PAGES: Final = 1_000
 """Pages of log after which it is not worth waiting: SQLite's own default."""
 PATIENCE: Final = 2.0
@@ -22,13 +27,13 @@ _log = logging.getLogger("samekey")
 
 
 class Keeper:
-    """Runs `work` soon after something was noted, at most once per `DELAY` unless there is much.
+    """Runs `work` soon after something was noted: `work(True)` to cut the log, `work(False)` to begin it anew.
 
     The thread starts with the first note that asks for it, ends when there is nothing to do, and never keeps the
     process alive.
     """
 
-    def __init__(self, work: Callable[[], bool], rest: Callable[[], None]) -> None:
+    def __init__(self, work: Callable[[bool], bool], rest: Callable[[], None]) -> None:
         self._work = work  # True if all is done, False to be asked again
         self._rest = rest  # gives back what work needed
         self.after_fork()
@@ -36,6 +41,8 @@ class Keeper:
     def after_fork(self) -> None:
         """Threads do not survive a fork; the next note starts a new one."""
         self._pages = 0
+        self._seen = 0
+        self._whole_since: float | None = None
         self._thread: threading.Thread | None = None
         self._guard = threading.Lock()
         self._wake = threading.Event()
@@ -70,27 +77,40 @@ class Keeper:
         while True:
             self._wake.wait(DELAY)
             self._wake.clear()
-            idle = 0 if self._pages else idle + 1
-            if self._pages and not self._stopped:
-                self._once()
+            idle = 0 if self._owes() else idle + 1
+            if self._owes() and not self._stopped:
+                self._look()
             elif (idle >= IDLE_ROUNDS or self._stopped) and self._may_end():
                 return
 
-    def _once(self) -> None:
+    def _owes(self) -> bool:
+        """Whether the log has anything in it."""
+        return self._pages > 0 or self._whole_since is not None
+
+    def _look(self) -> None:
+        """Does what is due now, if anything."""
+        pages, now = self._pages, monotonic()
+        since = self._whole_since = now if self._whole_since is None else self._whole_since
+        if pages == self._seen or now - since >= LONGEST:
+            if self._once(cut=True):
+                self._whole_since = None
+        elif pages >= MANY_PAGES:
+            self._once(cut=False)
+        self._seen = self._pages
+
+    def _once(self, *, cut: bool) -> bool:
         self._pages = 0
         try:
-            done = self._work()
+            return self._work(cut)
         except Exception:  # noqa: BLE001 - the store's own verbs will meet it and tell the caller
             _log.debug("the store's log could not be emptied", exc_info=True)
-            done = False
-        if not done:
-            self._pages += 1
+            return False
 
     def _may_end(self) -> bool:
         with self._guard:
             # In this order: a note that still sees the thread has counted its pages before we look at them.
             thread, self._thread = self._thread, None
-            if self._pages and not self._stopped:
+            if self._owes() and not self._stopped:
                 self._thread = thread
                 return False
             self._rest()

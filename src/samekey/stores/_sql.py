@@ -85,6 +85,7 @@ META: Final = "SELECT value FROM meta WHERE name = ?1"
 SET_META: Final = "INSERT INTO meta (name, value) VALUES (?1, ?2)"
 
 TRUNCATE: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
+RESTART: Final = "PRAGMA wal_checkpoint(RESTART)"
 PASSIVE: Final = "PRAGMA wal_checkpoint(PASSIVE)"
 
 # ?1 to ?6: the key's start and its end, statuses as ",a,b,", operation, actor, origin; ?7: limit, -1 for none.
