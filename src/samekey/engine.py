@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, Generic, Literal, TypeVar, cast
 from uuid import uuid4
@@ -18,6 +18,7 @@ from samekey._core.policy import Backoff
 from samekey._core.reading import reference_of
 from samekey._core.run import Done, LookedUp
 from samekey._core.steps import Send, Step, resume, start
+from samekey._core.values import fixed
 from samekey._core.verbs import Existing
 from samekey._drivers.ports import Ports
 from samekey._drivers.runtime import BUDGETS, Clock, SystemClock, Unfinished
@@ -45,7 +46,7 @@ MOST_TERMS: Final = 256
 WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Finished(Generic[ResponseT]):
     """An action that came to its end.
 
@@ -66,7 +67,7 @@ class Finished(Generic[ResponseT]):
     recovered: bool
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class _Terms:
     """What an operation and this client amount to together, worked out once."""
 

@@ -57,7 +57,9 @@ def outgoing(action: str, version: int) -> Outgoing:
     )
 
 
-def plan_of(world: World, process: Process, action: str, request: Outgoing, *, recovering: bool = False) -> Plan:
+def plan_of(
+    world: World, process: Process, action: str, request: Outgoing, *, recovering: bool = False
+) -> Plan:
     """What is fixed when an action is begun."""
     content = read_content(request)
     profile = world.scenario.profile
@@ -91,7 +93,8 @@ def _ports(world: World, process: Process, action: str, request: Outgoing) -> Po
     def look_up(_record: Record) -> Any:
         raise AssertionError("no contract here looks up")
 
-    ports = Ports(ProcessStore(world, process), clock, None, process.unfinished, send, look_up)
+    store: Any = ProcessStore(world, process)  # has the verbs that the driver asks
+    ports = Ports(store, clock, None, process.unfinished, send, look_up)
     return ports
 
 
@@ -102,13 +105,19 @@ def _send(
     ports.attempting = True
     if SimClock(world, process).now().wall >= step.not_after:
         world.reached["too_late"] += 1
-        return Exchange(None, Failure(sent=False, summary="the time for this attempt ran out before it began"))
+        return Exchange(
+            None, Failure(sent=False, summary="the time for this attempt ran out before it began")
+        )
     if world.fault("not_sent"):
         return Exchange(None, Failure(sent=False, summary="connection refused"))
     profile = world.scenario.profile
     body = step.frozen.body if step.frozen is not None and step.frozen.body is not None else request.body
     sent = Request(
-        len(world.requests) + 1, action, step.record.idempotency_key if profile.keyed else None, body or b"", world.now
+        len(world.requests) + 1,
+        action,
+        step.record.idempotency_key if profile.keyed else None,
+        body or b"",
+        world.now,
     )
     _check_recorded(world, process, step)
     slot = Slot()
@@ -128,9 +137,13 @@ def _check_recorded(world: World, process: Process, step: Send) -> None:
     record = step.record
     lease = world.store.attempts.get((record.idempotency_key, record.fence, record.attempts))
     if lease is None:
-        world.broken.append(f"promise 4: attempt {record.attempts} of {record.idempotency_key[:8]} was not recorded")
+        world.broken.append(
+            f"promise 4: attempt {record.attempts} of {record.idempotency_key[:8]} was not recorded"
+        )
     elif SimClock(world, process).now().wall >= lease:
-        world.broken.append(f"promise 4: attempt {record.attempts} of {record.idempotency_key[:8]} was sent after its lease")
+        world.broken.append(
+            f"promise 4: attempt {record.attempts} of {record.idempotency_key[:8]} was sent after its lease"
+        )
 
 
 def begin(world: World, place: int, action: str, version: int, again: Callable[[str], None]) -> None:
@@ -158,8 +171,8 @@ def run(
     except KeyboardInterrupt:
         again("interrupted")
         return
-    assert isinstance(ports.store, ProcessStore)
-    again(_tell(world, action, done, ports.store.sent_by_then))
+    store: Any = ports.store
+    again(_tell(world, action, done, store.sent_by_then))
 
 
 def _tell(world: World, action: str, done: Done, sent_by_then: int) -> str:
@@ -183,7 +196,9 @@ def _tell(world: World, action: str, done: Done, sent_by_then: int) -> str:
             verdict,
             reference,
             record.idempotency_key if record else None,
-            frozenset(request.number for request in world.requests[:sent_by_then] if request.action == action),
+            frozenset(
+                request.number for request in world.requests[:sent_by_then] if request.action == action
+            ),
             done.reply is None,
             done.unrecorded is not None,
         )
@@ -208,7 +223,7 @@ def recover(world: World, place: int) -> None:
     def quietly() -> None:
         try:
             work()
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             if type(error).__name__ != "StoreUnavailableError":
                 raise
 
@@ -227,4 +242,3 @@ def _recover_one(world: World, process: Process, existing: Existing) -> None:
         drive(step, _ports(world, process, action, request))
     except KeyboardInterrupt:
         return
-

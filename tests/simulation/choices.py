@@ -13,7 +13,7 @@ class Choices:
     """
 
     def __init__(self, seed: int | None = None, given: Sequence[int] | None = None) -> None:
-        self._random = random.Random(seed) if given is None else None  # noqa: S311 - histories, not secrets
+        self._random = random.Random(seed) if given is None else None
         self._given = given or ()
         self.drawn: list[int] = []
         self.widths: list[int] = []

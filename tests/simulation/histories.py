@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from samekey._core.states import Status
 from tests.simulation.actors import begin, identity_of, recover
@@ -80,7 +81,7 @@ def calm(world: World, waits: tuple[float, ...] = (200.0, 3 * 86_400.0)) -> None
     world.calm = True
     for wait in waits:
         for number in range(world.scenario.actions):
-            world.at(world.now + wait, lambda number=number: begin(world, 0, f"a{number}", 0, lambda _verdict: None))  # type: ignore[misc]
+            world.at(world.now + wait, partial(begin, world, 0, f"a{number}", 0, lambda _verdict: None))
         world.run()
 
 
@@ -115,7 +116,9 @@ def _nothing(world: World) -> list[str]:
         if told.verdict in NOTHING_HAPPENED:
             late = [effect for effect in world.api.effects if effect.cause.number in told.sent]
             if late and all(effect.cause.action == told.action for effect in late):
-                broken.append(f"promise 3: {told.action} was told {told.verdict}, but request {late[0].cause.number} had an effect")
+                broken.append(
+                    f"promise 3: {told.action} was told {told.verdict}, but request {late[0].cause.number} had one"
+                )
     return broken
 
 

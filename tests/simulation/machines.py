@@ -203,7 +203,9 @@ class ProcessStore:
         latest = max(row.created_at for rows in self._shared.rows.values() for row in rows)
         own = record.holder == self.holder
         task = (record.identity, record.generation, record.fence)
-        alive = task in self._process.running if own else self._world.is_alive(record.holder, self._process.host)
+        alive = (
+            task in self._process.running if own else self._world.is_alive(record.holder, self._process.host)
+        )
         return Existing(record, alive=alive, own=own and alive, high_water=max(latest, record.last_seen_at))
 
     def _event(self, record: Record, event: Event | None) -> None:
@@ -223,6 +225,10 @@ class SimClock:
         host, world = self._host, self._world
         wall = EPOCH + timedelta(seconds=world.now + host.skew)
         return Moment(wall, host.boot_id, world.now - host.booted_at, 0.5)
+
+    def wall(self) -> datetime:
+        """The host's wall clock."""
+        return self.now().wall
 
     def sleep(self, seconds: float) -> None:
         """Lets the others go on."""

@@ -44,6 +44,9 @@ CODED = replace(
 KEYLESS = Profile(name="keyless", keyed=False, answers_json=False, max_delay_seconds=D_SECONDS)
 
 
+CONTRACT = Contract(reference="/id")
+
+
 @dataclass(frozen=True)
 class Scenario:
     """One kind of world.
@@ -74,7 +77,7 @@ class Scenario:
     name: str
     profile: Profile = GENERIC
     behaviour: Behaviour = field(default_factory=Behaviour)
-    contract: Contract = Contract(reference="/id")
+    contract: Contract = CONTRACT
     hosts: int = 1
     actions: int = 2
     begins: int = 4
@@ -103,12 +106,22 @@ HONEST: tuple[Scenario, ...] = (
         replace(CODED, stored_refusals=frozenset({402})),
         Behaviour(stores_refusals=True),
     ),
-    Scenario("window of ten minutes", replace(CODED, window_seconds=600.0), Behaviour(window=600.0), delays=(0.0, 0.2, 7.0, 400.0)),
+    Scenario(
+        "window of ten minutes",
+        replace(CODED, window_seconds=600.0),
+        Behaviour(window=600.0),
+        delays=(0.0, 0.2, 7.0, 400.0),
+    ),
     Scenario("window shorter than a lease", replace(GENERIC, window_seconds=200.0), Behaviour(window=200.0)),
     Scenario("5xx not spoken for", replace(GENERIC, after_5xx=None)),
     Scenario("keyless", KEYLESS, Behaviour(keyed=False)),
     Scenario("two hosts", CODED, hosts=2, power_losses=False),
-    Scenario("wrong clocks", replace(CODED, window_seconds=2 * HOUR), Behaviour(window=2 * HOUR), jumps=(0.0, -5 * HOUR, 5 * HOUR)),
+    Scenario(
+        "wrong clocks",
+        replace(CODED, window_seconds=2 * HOUR),
+        Behaviour(window=2 * HOUR),
+        jumps=(0.0, -5 * HOUR, 5 * HOUR),
+    ),
     Scenario("many begins at once", CODED, actions=1, begins=8, switching=70.0),
     Scenario("payload-blind", GENERIC, Behaviour(blind=True)),
 )
@@ -116,11 +129,18 @@ HONEST: tuple[Scenario, ...] = (
 _RELEASING = Behaviour(releases_after_effect=True)
 
 DISHONEST: tuple[Scenario, ...] = (
-    Scenario("forgets early", GENERIC, Behaviour(forgets_early=True, window=HOUR), delays=(0.0, 0.2, 7.0, 900.0)),
+    Scenario(
+        "forgets early", GENERIC, Behaviour(forgets_early=True, window=HOUR), delays=(0.0, 0.2, 7.0, 900.0)
+    ),
     Scenario("releases the key after an effect", GENERIC, _RELEASING),
     Scenario("locks too short", GENERIC, Behaviour(short_lock=True)),
     Scenario("repeats and replays a perfect answer", GENERIC, Behaviour(repeats=True)),
-    Scenario("executes later than the window", replace(GENERIC, window_seconds=600.0), Behaviour(window=600.0), latest=4000.0),
+    Scenario(
+        "executes later than the window",
+        replace(GENERIC, window_seconds=600.0),
+        Behaviour(window=600.0),
+        latest=4000.0,
+    ),
 )
 
 GUARDED: tuple[Scenario, ...] = (

@@ -34,7 +34,7 @@ def bounded(scenario: Scenario, *, actions: int, crashes: int, faults: int, swit
 
 
 def small(scenario: Scenario, choices: Choices) -> list[str]:
-    """Two processes begin every action, and begin again whatever they were told; a refusal is answered by other data."""
+    """Two processes begin every action, and begin again; a refusal is answered by other data."""
     world = World(scenario, choices)
     for number in range(scenario.actions):
         for place in range(2):
@@ -73,5 +73,7 @@ def test_no_small_history_breaks_a_promise(name: str, scope: tuple[int, int, int
         assert not broken, f"{broken}; replay: small(bounded(...), Choices(given={choices.drawn}))"
 
     count = every(run, most=MOST)
-    print(f"{name}: {actions} actions, {crashes} crashes, {faults} faults, {switches} switches: {count} histories")
+    print(
+        f"{name}: {actions} actions, {crashes} crashes, {faults} faults, {switches} switches: {count} histories"
+    )
     assert count > 20  # a scope that collapsed would prove nothing

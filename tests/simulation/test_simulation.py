@@ -1,6 +1,7 @@
 """Seeded histories of several processes, a store and an API, through the real core and the real driver.
 
-`SAMEKEY_HISTORIES` sets how many run (20,000 unless told otherwise; CI runs 100,000), `SAMEKEY_SEED` where the seeds begin.
+`SAMEKEY_HISTORIES` sets how many run (20,000 unless told otherwise; CI runs 100,000), `SAMEKEY_SEED` where the seeds
+begin.
 """
 
 from __future__ import annotations
@@ -51,12 +52,17 @@ def test_no_history_breaks_a_promise_where_the_api_honours_its_profile() -> None
     """However processes, network, disk and clocks interleave and fail, all five promises hold."""
     broken: list[tuple[int, str, list[int]]] = []
     reached: Counter[str] = Counter()
-    chunks = [(seed, min(seed + CHUNK, FIRST_SEED + HISTORIES)) for seed in range(FIRST_SEED, FIRST_SEED + HISTORIES, CHUNK)]
+    chunks = [
+        (seed, min(seed + CHUNK, FIRST_SEED + HISTORIES))
+        for seed in range(FIRST_SEED, FIRST_SEED + HISTORIES, CHUNK)
+    ]
     with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
         for found, counts in pool.imap_unordered(simulate, chunks):
             broken += found
             reached.update(counts)
-    assert not broken, "\n".join(explain(named(name), seed, drawn) for seed, name, drawn in broken[:EXPLAINED])
+    assert not broken, "\n".join(
+        explain(named(name), seed, drawn) for seed, name, drawn in broken[:EXPLAINED]
+    )
     if HISTORIES >= 20_000:
         missing = [name for name in SOMETIMES if not reached[name]]
         assert not missing, f"never reached: {', '.join(missing)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,10 +36,8 @@ class Task(greenlet.greenlet):
         self._work = work
 
     def _run_work(self) -> None:
-        try:
+        with suppress(Killed, KeyboardInterrupt):
             self._work()
-        except (Killed, KeyboardInterrupt):
-            pass
 
 
 @dataclass
@@ -176,7 +175,11 @@ class World:
 
     def _delay(self) -> float:
         delays = self.scenario.delays
-        return delays[self.choices.pick(len(delays), (6, 4, 2, 1)[: len(delays)])] if len(delays) > 1 else delays[0]
+        return (
+            delays[self.choices.pick(len(delays), (6, 4, 2, 1)[: len(delays)])]
+            if len(delays) > 1
+            else delays[0]
+        )
 
     def _maybe_break(self, process: Process, where: str) -> None:
         scenario = self.scenario

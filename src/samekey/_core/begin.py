@@ -9,7 +9,7 @@ One pure function from (record, request, contract, clocks) to a decision. Its la
 4. The generation is raised only after a refusal that was complete before this begin started (R15).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from samekey._core import words
@@ -18,12 +18,13 @@ from samekey._core.freezing import unfreeze
 from samekey._core.model import Frozen, Moment, Record
 from samekey._core.plan import Plan
 from samekey._core.states import Status
+from samekey._core.values import fixed
 from samekey._core.verbs import Existing
 from samekey._core.window import Window, window_of
 from samekey.errors import SamekeyError, StoreFormatError
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Reserve:
     """Claim: the pending generation anew, or the next one."""
 
@@ -31,14 +32,14 @@ class Reserve:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Replay:
     """Answer with the stored result."""
 
     record: Record
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Refuse:
     """Raise; nothing is sent. `note` is the kind of event that tells of it, if any."""
 
@@ -47,14 +48,14 @@ class Refuse:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class WaitFor:
     """A live holder is on it."""
 
     existing: Existing
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class TakeOver:
     """Send again: same key, frozen bytes, not after `closes_at`."""
 
@@ -64,7 +65,7 @@ class TakeOver:
     credential_changed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Check:
     """It may have happened and may not be sent again: look up, else stop."""
 

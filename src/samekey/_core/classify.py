@@ -9,7 +9,6 @@ The laws, in the order in which they are asked:
 5. A 5xx is never a refusal, and a resend after it needs the profile's word (R9).
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Final
@@ -18,6 +17,7 @@ from samekey._core.model import Failure, Reply
 from samekey._core.plan import Contract, Detector, Profile
 from samekey._core.policy import wait_hint
 from samekey._core.reading import MISSING, has_code, is_html, is_json, parse_json
+from samekey._core.values import fixed
 from samekey._core.window import skewed
 
 
@@ -44,7 +44,7 @@ CONTRADICTIONS: Final = frozenset({400, 422})
 NO_BODY: Final = frozenset({204, 205})
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Judgement:
     """What one attempt means.
 

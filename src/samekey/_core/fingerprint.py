@@ -11,13 +11,14 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache, partial
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from samekey._core.jsontext import encoder
+from samekey._core.jsontext import decoder, encoder
 from samekey._core.model import Outgoing
+from samekey._core.values import fixed
 
 SCHEME: Final = "1"
 """Version of the scheme, the fingerprint's prefix: a later samekey compares an old record by its own scheme."""
@@ -33,6 +34,7 @@ Keyed = hashlib.blake2b
 
 _dump = encoder(ascii_only=True, sort_keys=True)
 _compact = encoder(ascii_only=False)
+_parse = decoder()
 _FULL: Final = MAX_FIELDS + 2  # "method" and "url" come on top
 _BOUNDARY = re.compile(r"""boundary\s*=\s*(?:"([^"]+)"|([^\s;]+))""", re.IGNORECASE)
 _PART_NAME = re.compile(rb"""[;\s]name="([^"]*)\"""", re.IGNORECASE)
@@ -44,7 +46,7 @@ class _RepeatedNameError(ValueError):
     """A JSON object has one name twice, so its parsed form would hide a field."""
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Content:
     """A body by its meaning.
 
@@ -173,20 +175,25 @@ def volatile_looking(content: Content, pointers: Iterable[str]) -> list[str]:
 
 def _json_fields(prefix: str, value: Any, key: Keyed, fields: dict[str, str]) -> None:
     """Digests the leaves, depth first by name. Empty objects and arrays are leaves."""
-    if not value or not isinstance(value, (dict, list)):
+    named = type(value) is dict
+    if not value or not (named or type(value) is list):
         fields[prefix] = _short(f"s{value}" if isinstance(value, str) else repr(value), key)
         return
-    items = sorted(value.items()) if isinstance(value, dict) else enumerate(value)
+    copy = key.copy
+    items: Iterable[tuple[Any, Any]] = sorted(value.items()) if named else enumerate(value)
     for name, item in items:
         if len(fields) >= _FULL:
             return
         pointer = f"{prefix}/{name}"
-        if isinstance(name, str) and ("~" in name or "/" in name):
+        if named and ("~" in name or "/" in name):
             pointer = prefix + pointer_of(name)
-        if isinstance(item, (dict, list)):
+        kind = type(item)
+        if kind is dict or kind is list:
             _json_fields(pointer, item, key, fields)
-        else:
-            fields[pointer] = _short("s" + item if isinstance(item, str) else repr(item), key)
+            continue
+        digest = copy()
+        digest.update((f"s{item}" if kind is str else repr(item)).encode("utf-8", "surrogatepass"))
+        fields[pointer] = digest.hexdigest()
 
 
 def _form_fields(pairs: list[tuple[str, str]], key: Keyed, fields: dict[str, str]) -> None:
@@ -246,11 +253,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _json(body: bytes) -> Content:
     try:
-        value = json.loads(body)
-        # Usually the body is what httpx made of an object; then no name can be hidden behind its repetition.
-        if _compact(value).encode() != body:
-            value = json.loads(body, object_pairs_hook=_unique)
+        value = _parse(body)
         text = _dump(value)
+        # No name can be hidden behind its repetition where no quotation mark got lost, or where the body is what
+        # httpx makes of an object.
+        if (b"\\" in body or body.count(b'"') != text.count('"')) and _compact(value).encode() != body:
+            text = _dump(json.loads(body, object_pairs_hook=_unique))
     except (ValueError, RecursionError):
         return Content("raw", body)
     return Content("raw", body) if _too_deep(body, value) else Content("json", value, text)

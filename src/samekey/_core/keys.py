@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -17,6 +16,7 @@ from uuid import UUID
 
 from samekey._core.jsontext import encoder
 from samekey._core.model import label
+from samekey._core.values import fixed
 from samekey.errors import UsageError
 
 ScopeValue = str | int | Decimal | UUID | date
@@ -33,7 +33,7 @@ _encode = encoder(ascii_only=True)
 _PLAIN_INT: Final = 10**18
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Identity:
     """Names one intended business effect, whatever its generation.
 

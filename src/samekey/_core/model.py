@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from samekey._core.states import UNSETTLED, Status
+from samekey._core.values import fixed
 
 Headers = tuple[tuple[str, str], ...]
 """Header fields in order, names in lower case."""
@@ -22,7 +23,7 @@ def later(moment: datetime, seconds: float) -> datetime:
         return LATEST if seconds > 0 else datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Moment:
     """One reading of the clocks, made by a driver, and the luck of that moment.
 
@@ -174,7 +175,7 @@ class Event:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Result:
     """The part of an answer that is kept."""
 
@@ -187,7 +188,7 @@ class Result:
 # --- what goes out ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fixed(kw_only=True)
 class Outgoing:
     """The facts of a request that is about to be made, as its first send would have it.
 
@@ -218,7 +219,7 @@ class Outgoing:
     attempt_seconds: float = 95.0
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Frozen:
     """A frozen request, read back.
 
@@ -240,7 +241,7 @@ class Frozen:
 # --- what an attempt brought ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Reply:
     """A complete HTTP response, as facts.
 
@@ -266,7 +267,7 @@ class Reply:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Failure:
     """An attempt without a complete response.
 

@@ -10,6 +10,7 @@ from samekey._core.keys import Identity, derive_key, keyed_digest
 from samekey._core.model import Event, Moment, Outgoing, Record, later
 from samekey._core.policy import Backoff
 from samekey._core.states import Status
+from samekey._core.values import fixed
 from samekey._core.verbs import Claim, Expect
 
 DEFAULT_MAX_DELAY_SECONDS: Final = 120.0
@@ -97,7 +98,7 @@ class Contract:
     looks_up: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fixed(kw_only=True)
 class Plan:
     """Everything that is known when an action is begun.
 

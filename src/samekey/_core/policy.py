@@ -13,6 +13,7 @@ from tenacity.stop import stop_base
 from tenacity.wait import wait_base
 
 from samekey._core.model import Reply
+from samekey._core.values import fixed
 from samekey._core.window import parse_http_date
 
 FIRST_WAIT_SECONDS: Final = 0.5
@@ -77,7 +78,7 @@ class Backoff:
     stop: stop_base | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Pause:
     """The answer to "again?".
 

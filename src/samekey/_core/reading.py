@@ -1,11 +1,11 @@
 """Reads replies: bounded, JSON only, never raising."""
 
-import json
 import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final
 
+from samekey._core.jsontext import decoder
 from samekey._core.model import Headers, Reply, Result
 
 MAX_READ: Final = 256 * 1024
@@ -30,7 +30,7 @@ KEPT_HEADERS: Final = frozenset(
 """Response headers that are stored: what names or dates the result; never a cookie."""
 
 MISSING: Final = object()
-_decode = json.JSONDecoder(parse_int=str, parse_float=str).decode
+_decode = decoder(texts_of_numbers=True)
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,9}")
 
 
@@ -38,7 +38,7 @@ def parse_json(reply: Reply) -> Any:
     """The body's JSON value, its numbers as their digits were sent, or `MISSING`. Parsed once for each reply."""
     if not reply.parsed:
         try:
-            reply.parsed.append(_decode(reply.body.decode(json.detect_encoding(reply.body), "surrogatepass")))
+            reply.parsed.append(_decode(reply.body))
         except (ValueError, RecursionError):
             reply.parsed.append(MISSING)
     return reply.parsed[0]

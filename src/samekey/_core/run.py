@@ -1,12 +1,12 @@
 """One begin of an action and its attempts, as the steps hand them on."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from samekey._core.classify import Judgement, Kind
 from samekey._core.model import Event, Moment, Record, Reply, Result
 from samekey._core.plan import Plan
+from samekey._core.values import fixed
 from samekey._core.verbs import Settlement
 from samekey._core.verdicts import Verdict
 from samekey.errors import SamekeyError
@@ -16,7 +16,7 @@ ABSENT: Final = "absent"
 INCONCLUSIVE: Final = "inconclusive"
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class LookedUp:
     """What a look-up brought.
 
@@ -31,7 +31,7 @@ class LookedUp:
     result: Result | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Run:
     """One begin of an action, from the call to its end.
 
@@ -60,7 +60,7 @@ class Run:
         return self.plan.backoff.deadline - self.elapsed(now)
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Done:
     """The end.
 
@@ -81,7 +81,7 @@ class Done:
     unrecorded: Settlement | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Attempt:
     """An attempt that neither succeeded nor was refused."""
 

@@ -5,7 +5,7 @@ step, until `Done`. A driver that was interrupted asks `interrupted` instead, pe
 interruption go on.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from samekey._core import verdicts, words
@@ -17,6 +17,7 @@ from samekey._core.plan import Plan
 from samekey._core.policy import next_pause
 from samekey._core.run import ABSENT, FOUND, Attempt, Done, LookedUp, Run
 from samekey._core.states import Status
+from samekey._core.values import fixed
 from samekey._core.verbs import (
     Claim,
     Claimed,
@@ -32,7 +33,7 @@ from samekey._core.verbs import (
 from samekey._core.verdicts import Verdict
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Reservation:
     """Step: write a claim (`Store.claim`)."""
 
@@ -61,7 +62,7 @@ class Reservation:
         return _settle_not_sent(self.run, self.claim.record, now)
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Await:
     """Step: wait for a live holder (`Store.wait`, then `Store.get`), at most `seconds`."""
 
@@ -88,7 +89,7 @@ class Await:
         return Done(self.run, self.existing.record)
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Renew:
     """Step: record a further attempt before it is made (`Store.renew`)."""
 
@@ -129,7 +130,7 @@ class Renew:
         return _settle_not_sent(self.run, renewed, now)
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Send:
     """Step: make one attempt.
 
@@ -178,7 +179,7 @@ class Send:
         return _settle_not_sent(self.run, self.record, now)
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Sleep:
     """Step: ask the retry budget, then wait `seconds`."""
 
@@ -211,7 +212,7 @@ class Sleep:
         return _give_up(replace(self.attempt, interrupted=True), now, retry_after=None)
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class LookUp:
     """Step: ask the contract's `reconcile` what became of the action."""
 
@@ -235,7 +236,7 @@ class LookUp:
         return Done(self.run, self.record)
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Settle:
     """Step: write what became of the action (`Store.settle`), shielded from interruption."""
 

@@ -1,15 +1,16 @@
 """What a store is asked, and what it answers. Frozen values; the verbs themselves are in `samekey.stores`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from samekey._core.model import Event, Record, Result
 from samekey._core.states import Move, Status
+from samekey._core.values import fixed
 from samekey.errors import StoreError
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Expect:
     """What a compare-and-set insists on: the row as it was seen."""
 
@@ -18,7 +19,7 @@ class Expect:
     status: Status
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Claim:
     """A claim to write: permission for the first attempt of a generation.
 
@@ -39,7 +40,7 @@ class Claim:
     event: Event | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Renewal:
     """Permission for a further attempt, written before it is made (R5).
 
@@ -68,7 +69,7 @@ class Renewal:
     event: Event | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fixed(kw_only=True)
 class Settlement:
     """What became of an action, to be written over the row as it was seen.
 
@@ -109,7 +110,7 @@ class Settlement:
     event: Event | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Claimed:
     """The claim is durable: the attempt may be made.
 
@@ -122,7 +123,7 @@ class Claimed:
     duplicate: Record | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Existing:
     """The identity has a record that the request did not match; nothing was changed.
 
@@ -139,28 +140,28 @@ class Existing:
     high_water: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class DuplicateFound:
     """The claim was refused because another action carries the same payload; nothing was changed."""
 
     other: Record
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class ScopeNamesDiffer:
     """The operation is known with other scope names; nothing was changed."""
 
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Renewed:
     """The further attempt is recorded and may be made."""
 
     record: Record
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Settled:
     """The settlement is written.
 
@@ -173,7 +174,7 @@ class Settled:
     contradiction: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class StoreFailed:
     """The store could not do it.
 

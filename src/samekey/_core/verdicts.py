@@ -1,7 +1,7 @@
 """From a judgement to what is written down and what the caller is told."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -12,6 +12,7 @@ from samekey._core.model import Event, Moment, Record, Reply, Result, later
 from samekey._core.plan import Plan
 from samekey._core.reading import reference_of, result_of
 from samekey._core.states import Move
+from samekey._core.values import fixed
 from samekey._core.verbs import Expect, Renewal, Settlement
 from samekey._core.window import Window
 from samekey.errors import SamekeyError, StoreError
@@ -20,7 +21,7 @@ SHORT_WINDOW_SECONDS: Final = 3600.0
 """Up to this window a lost settlement might not be repaired by a replay in time, so it is written durably (R7b)."""
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Verdict:
     """What the caller is told once it is written down.
 

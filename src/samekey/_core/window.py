@@ -6,18 +6,18 @@ take and is executed as late as the API may execute it:
     elapsed + attempt + D < W        and        W > lease + D
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
 from samekey._core.model import Moment, Record, later
+from samekey._core.values import fixed
 
 CLOCK_MARGIN_SECONDS: Final = 120.0
 """How far two honest clocks may differ. As long as the default D: a request may be late by as much."""
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Window:
     """Whether a key may be sent again.
 

@@ -14,11 +14,12 @@ ConnectError although the first one took the request. The rule, in order:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from samekey._core.model import Failure, Reply
+from samekey._core.values import fixed
 from samekey.http.checks import TIMEOUTS
 from samekey.http.outgoing import fields
 from samekey.http.proof import silence_proves
@@ -63,7 +64,7 @@ class _SentTwice(_Veto):
     """Something below us sends a second time of its own accord (HTTP/2 after a GOAWAY, a retrying transport)."""
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Exchange(Generic[T]):
     """What one attempt brought: a reply or a failure.
 

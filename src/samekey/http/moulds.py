@@ -8,12 +8,12 @@ a quarter of building it anew, which is more than a plain `httpx.Client.post` ta
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from samekey._core.jsontext import encoder
 from samekey._core.model import Outgoing
+from samekey._core.values import fixed
 from samekey.http import checks
 from samekey.http.body import MAX_FROZEN_BYTES, UNBUILDABLE
 
@@ -28,7 +28,7 @@ _text_of = encoder(ascii_only=False)
 _moulds: dict[tuple[Any, ...], _Mould] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class _Mould:
     """A write without its body.
 

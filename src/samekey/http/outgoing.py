@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from samekey._core.model import Frozen, Headers, Outgoing
+from samekey._core.values import fixed
 from samekey.errors import UsageError
 from samekey.http import checks, moulds, urls
 from samekey.http.body import UNBUILDABLE, read_body
@@ -26,7 +27,7 @@ _FRAMING: Final = frozenset({"host", "content-length", "transfer-encoding"})
 _LENGTHS: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Prepared:
     """A request that is ready for its first send.
 
@@ -197,7 +198,7 @@ def _auth(library: Library[Any, Any], options: Mapping[str, Any]) -> Any:
 # --- facts ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class _Shape:
     """What follows from header fields alone: the same for all requests of a kind, so it is worked out once for each.
 

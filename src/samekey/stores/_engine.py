@@ -243,18 +243,18 @@ class Engine:
             self._conclude()  # once more, for a Ctrl-C in the first one
 
     def _perform(self, jobs: list[Job[Any]]) -> None:
-        connection = self._ready()
+        connection = self._connection or self._ready()
         try:
             self._lock.acquire()
         except OSError as error:
             raise from_os(error, self.files.shown) from error
         self._gather(jobs)
-        full = jobs[0].full if len(jobs) == 1 else any(job.full for job in jobs)
+        alone = len(jobs) == 1
         try:
-            self._begin(connection, full=full)
+            self._begin(connection, full=jobs[0].full if alone else any(job.full for job in jobs))
         except sqlite3.Error as error:
             raise from_sqlite(error, self.files.shown, so=jobs[0].so) from error
-        if self._run_all(connection, jobs):
+        if self._run(connection, jobs[0]) if alone else self._run_all(connection, jobs):
             self._commit(connection, jobs)
         for job in jobs:
             job.done = True
@@ -283,8 +283,6 @@ class Engine:
 
     def _run_all(self, connection: Connection, jobs: list[Job[Any]]) -> bool:
         """Runs the jobs, each on its own: one that fails takes no other with it. Returns whether to commit."""
-        if len(jobs) == 1:
-            return self._run(connection, jobs[0])
         for job in jobs:
             connection.execute("SAVEPOINT job")
             if not self._run(connection, job):

@@ -1,13 +1,14 @@
 """What the verbs make of a row: pure, and the same for every store, so that stores cannot differ in it."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final
 
 from samekey._core.model import Event, Record
 from samekey._core.states import UNSETTLED, Move, Status, after
+from samekey._core.values import fixed
 from samekey._core.verbs import Claim, Expect, Renewal, Settled, Settlement
 
 FIELDS: Final = tuple(field.name for field in fields(Record))
@@ -119,7 +120,7 @@ def is_same_renewal(record: Record, renewal: Renewal) -> bool:
 # --- settle --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Verdict:
     """What a settlement does to the generations of an identity.
 

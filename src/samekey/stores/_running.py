@@ -20,6 +20,7 @@ class Running:
     def after_fork(self) -> None:
         """A child has none of its parent's tasks."""
         self._tasks: dict[Task, Record] = {}
+        self._waiting = 0
         # Always taken itself, never through the condition: Ctrl-C cannot come between this lock and its `with`.
         self._lock = threading.Lock()
         self._ended = threading.Condition(self._lock)
@@ -38,13 +39,20 @@ class Running:
 
     def end(self, task: Task) -> None:
         """Says that the task does not run any more; wakes those who wait."""
+        if task not in self._tasks:
+            return
         with self._lock:
             self._tasks.pop(task, None)
-            self._ended.notify_all()
+            if self._waiting:
+                self._ended.notify_all()
 
     def wait(self, task: Task, seconds: float) -> None:
         """Returns when the task has ended, at the latest after `seconds`."""
         until = monotonic() + seconds
         with self._lock:
-            while task in self._tasks and (left := until - monotonic()) > 0:
-                self._ended.wait(min(left, threading.TIMEOUT_MAX))
+            self._waiting += 1
+            try:
+                while task in self._tasks and (left := until - monotonic()) > 0:
+                    self._ended.wait(min(left, threading.TIMEOUT_MAX))
+            finally:
+                self._waiting -= 1

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final, Self
 
 from samekey._core.model import Event, Record
+from samekey._core.values import fixed
 from samekey._core.verbs import Claim, Claimed, DuplicateFound, ScopeNamesDiffer, Settled, Settlement
 from samekey.stores import _rows, _sql
 from samekey.stores._codec import decode, encode, headers_text, mapping_text, moment, names_text, seconds_of
@@ -15,7 +15,7 @@ from samekey.stores._connection import Connection
 from samekey.stores._running import Running
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Found:
     """A row that was another than its caller thought; whether its holder lives is looked up after the transaction."""
 
