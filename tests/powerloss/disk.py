@@ -198,7 +198,8 @@ class Disk:
     def _sync_names(self, folder: str, only: str | None) -> None:
         left = []
         for operation, node in self._pending:
-            own = only is None or (isinstance(operation, Make) and operation.path == only)
+            # With a new name, what became of the same name before is settled too.
+            own = only is None or operation.path == only
             if own and os.path.dirname(operation.path) == folder:
                 _apply(self._synced, operation, node)
             else:

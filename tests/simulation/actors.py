@@ -182,6 +182,11 @@ def _tell(world: World, action: str, done: Done, sent_by_then: int) -> str:
     if error is None and done.reply is not None:
         reference = done.reply.body.decode().partition('"id": "')[2].partition('"')[0]
     world.reached[f"told {verdict}"] += 1
+    must = verdict in {"ActionRejectedError", "NotSentError"} or (
+        verdict == "success" and _unrepeatable(world)
+    )
+    if must and record is not None and done.unrecorded is None and not world.store.survives(record):
+        world.broken.append(f"promise 3: {action} was told {verdict}, which a power loss would forget")
     if done.run.recovered:
         world.reached["recovered"] += 1
     if done.unrecorded is not None:
@@ -204,6 +209,12 @@ def _tell(world: World, action: str, done: Done, sent_by_then: int) -> str:
         )
     )
     return verdict
+
+
+def _unrepeatable(world: World) -> bool:
+    """Whether a lost success could not be fetched again (R7b)."""
+    window = world.scenario.profile.window_seconds
+    return window is None or window <= 3600.0
 
 
 def recover(world: World, place: int) -> None:

@@ -90,6 +90,18 @@ class SharedStore:
         """Forgets what no durable commit covered."""
         self.rows = {identity: list(rows) for identity, rows in self._synced.items()}
 
+    def survives(self, record: Record) -> bool:
+        """Whether a power loss now would leave the row as it is told."""
+        rows = self._synced.get(record.identity, [])
+        return any(
+            row.generation == record.generation
+            and row.fence >= record.fence
+            and row == record
+            or row.generation > record.generation
+            or row.fence > record.fence
+            for row in rows
+        )
+
     def permit(self, record: Record) -> None:
         """Remembers that this attempt was recorded (promise 4)."""
         if record.lease_expires_at is not None:

@@ -144,6 +144,14 @@ DISHONEST: tuple[Scenario, ...] = (
 )
 
 GUARDED: tuple[Scenario, ...] = (
+    Scenario(
+        "a 5xx releases the key, and nobody has spoken for it",
+        replace(GENERIC, after_5xx=None),
+        _RELEASING,
+        crashes=0,
+        interrupts=0.0,
+        faults={"error_done": 40, "not_sent": 10},
+    ),
     Scenario("known to release keys", replace(GENERIC, after_5xx=None, after_timeout=False), _RELEASING),
 )
 """Dishonest APIs whose profile says so: no duplicate even there."""
