@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 from samekey._core.model import Event, Record
@@ -78,8 +79,16 @@ class Teller:
         self._tape.mark("durable", len(self.states) - 1)
 
 
-def live(folder: Path, monkeypatch: pytest.MonkeyPatch, instead: Mapping[str, str]) -> Life:
-    """Runs the store and returns what it asked of the disk."""
+def live(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, instead: Mapping[str, str] = MappingProxyType({})
+) -> Life:
+    """Runs the store and returns what it asked of the disk.
+
+    Args:
+        folder: where the store's own folder is made.
+        monkeypatch: puts the store's system calls on tape while it lives.
+        instead: statements that it runs in place of others.
+    """
     monkeypatch.setattr(_keeper, "DELAY", 3_600.0)  # the log is emptied here when it is time
     tape = Tape()
     vfs = TapedVFS(tape, str(folder), instead)

@@ -5,139 +5,77 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from dataclasses import dataclass
-from hashlib import sha256
-from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
-from samekey._core.states import UNSETTLED
-from samekey._core.verbs import Renewed
-from samekey.stores import SQLiteStore
-from tests.powerloss.disk import Image, Kept, Mark, cuts, write_image
-from tests.powerloss.life import WHERE, Life, forget, live, state_of
-from tests.powerloss.unsynced import connect_unsynced, leave_out_syncs
-from tests.stores.builders import claimed, renewal, settlement, stored
+from tests.powerloss.judge import DISKS, SEED, Judge
+from tests.powerloss.life import Life, live
+from tests.powerloss.unsynced import leave_out_syncs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-SEED = int(os.environ.get("SAMEKEY_SEED", "0"))
-
-VARIANTS: tuple[tuple[Kept, Kept], ...] = (
-    ("nothing", "nothing"),
-    ("nothing", "all"),
-    ("all", "nothing"),
-    ("all", "all"),
-    ("some", "all"),
-    ("some", "some"),
-    ("nothing", "sectors"),
-    ("all", "sectors"),
-    ("some", "sectors"),
-)
-"""What is left of names and of bytes that were not synced."""
-
-DISKS = {"unix": True, "strict": False}
-"""Whether SQLite's first sync of a journal or log syncs the folder, see `Disk`."""
-
-
-@dataclass
-class Judge:
-    """Opens what a power loss left, as the next process does."""
-
-    life: Life
-    folder: Path
-    cuts: int = 0
-    images: int = 0
-
-    def losses(self, disk: str, *, seed: int = SEED) -> Iterator[str]:
-        """Every broken promise, with how to see it again."""
-        seen: set[tuple[object, ...]] = set()
-        for number, operation, medium, marks in cuts(self.life.log, names_by_sync=DISKS[disk]):
-            for names, data in VARIANTS:
-                random = Random(f"{seed}/{number}/{names}/{data}")
-                image = medium.image(names, data, random)
-                self.cuts += 1
-                promises = self._promises(marks)
-                key = (sha256(repr(sorted(image.items())).encode()).digest(), *promises)
-                if key in seen:
-                    continue
-                seen.add(key)
-                self.images += 1
-                broken = self._broken(image, *promises)
-                if broken is not None:
-                    yield (
-                        f"{broken}\ncut {number}, before {operation} (names kept: {names}, bytes kept: {data}, "
-                        f"{disk} disk, after {marks[-1] if marks else 'nothing'})\nagain: SAMEKEY_SEED={seed}"
-                    )
-
-    @staticmethod
-    def _promises(marks: list[Mark]) -> tuple[int, int, bytes | None]:
-        least = max((mark.value for mark in marks if mark.what == "durable"), default=0)
-        most = max((mark.value for mark in marks if mark.what == "begun"), default=0)
-        return least, most, next((mark.value for mark in marks if mark.what == "secret"), None)
-
-    def _broken(self, image: Image, least: int, most: int, secret: bytes | None) -> str | None:
-        folder = self.folder / "after"
-        folder.mkdir()
-        write_image(image, folder)
-        store = SQLiteStore(folder / WHERE, _connect=connect_unsynced)
-        try:
-            self._assert_kept(store, least, most, secret)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it broke a promise
-            return f"{type(error).__name__}: {error}"
-        finally:
-            forget(store)
-            shutil.rmtree(folder)
-        return None
-
-    def _assert_kept(self, store: SQLiteStore, least: int, most: int, secret: bytes | None) -> None:
-        found = store.secret(None)
-        assert secret in {None, found}, "the secret is another one"
-        sound = store._engine.read(lambda connection: connection.execute("PRAGMA quick_check").fetchall())
-        assert [tuple(row) for row in sound] == [("ok",)], sound
-        state = state_of(store)
-        assert state in self.life.states[least : most + 1], (
-            f"not one of the states {least} to {most}: {[(row.identity, row.status) for row in state[0]]}"
-        )
-        for row in state[0]:
-            if row.status in UNSETTLED:
-                existing = store.get(row.identity)
-                assert existing is not None
-                assert not existing.alive, "a process of before the power loss is taken for alive"
-                assert isinstance(store.renew(renewal(row, store, new_fence=row.fence + 1)), Renewed)
-        after = claimed(store, "after")
-        store.settle(settlement(after, durable=True))
-        assert stored(store, "after").settled
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory: pytest.TempPathFactory) -> Life:
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Judge:
     with pytest.MonkeyPatch.context() as patch:
-        return live(tmp_path_factory.mktemp("lived"), patch, {})
+        return Judge(live(tmp_path_factory.mktemp("lived"), patch), tmp_path_factory.mktemp("after"))
 
 
-@pytest.fixture
-def _unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
-    leave_out_syncs(monkeypatch)
+@pytest.fixture(scope="module")
+def losses(judge: Judge) -> list[str]:
+    with pytest.MonkeyPatch.context() as patch:
+        leave_out_syncs(patch)
+        return [loss for disk in DISKS for loss in judge.losses(disk)]
 
 
-def known(loss: str) -> bool:
-    """A first page that is torn while the file is made: the next test."""
-    return "is not a samekey store" in loss and loss.endswith(f"after nothing)\nagain: SAMEKEY_SEED={SEED}")
+def torn_in_the_making(loss: str) -> bool:
+    return "is not a samekey store" in loss and "after nothing" in loss
 
 
-@pytest.mark.usefixtures("_unsynced")
-@pytest.mark.parametrize("disk", DISKS)
+def told(losses: list[str]) -> str:
+    return "\n\n".join([f"{len(losses)} losses", *losses[:5]])
+
+
 def test_what_was_acknowledged_is_there_after_a_power_loss(
-    lived: Life, tmp_path: Path, disk: str, capsys: pytest.CaptureFixture[str]
+    judge: Judge, losses: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    judge = Judge(lived, tmp_path)
-    losses = [loss for loss in judge.losses(disk) if not known(loss)]
     with capsys.disabled():
-        print(f"\n{disk} disk: {judge.cuts} power cuts, {judge.images} different images, seed {SEED}")
-    assert not losses, "\n\n".join([f"{len(losses)} losses", *losses[:5]])
+        print(f"\n{judge.cuts} power cuts left {judge.images} different images; SAMEKEY_SEED={SEED}")
+    others = [loss for loss in losses if not torn_in_the_making(loss)]
+    assert not others, told(others)
+    assert judge.cuts > 4_000
+
+
+@pytest.mark.xfail(reason="refuse_foreign looks at a torn first page before its journal is rolled back")
+def test_a_first_page_that_is_torn_in_the_making_is_made_again(losses: list[str]) -> None:
+    torn = [loss for loss in losses if torn_in_the_making(loss)]
+    assert not torn, told(torn)
+
+
+def broken(folder: Path, monkeypatch: pytest.MonkeyPatch, disk: str, instead: dict[str, str]) -> list[str]:
+    """The losses of a store that runs other statements than it should."""
+    (folder / "lived").mkdir()
+    (folder / "judged").mkdir()
+    life = live(folder / "lived", monkeypatch, instead)
+    leave_out_syncs(monkeypatch)
+    return [
+        loss
+        for loss in Judge(life, folder / "judged").losses(disk)
+        if not torn_in_the_making(loss)
+    ]
+
+
+def test_the_test_notices_a_store_that_is_made_with_less_than_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = broken(tmp_path, monkeypatch, "strict", {"PRAGMA synchronous = EXTRA": "PRAGMA synchronous = FULL"})
+    print(len(losses)); print(told(losses))
+    assert 0
+
+
+def test_the_test_notices_a_claim_that_is_not_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = broken(tmp_path, monkeypatch, "unix", {"PRAGMA synchronous = FULL": "PRAGMA synchronous = NORMAL"})
+    print(len(losses)); print(told(losses))
+    assert 0

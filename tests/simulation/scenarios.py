@@ -150,6 +150,7 @@ GUARDED: tuple[Scenario, ...] = (
         _RELEASING,
         crashes=0,
         interrupts=0.0,
+        delays=(0.0, 0.2, 7.0),  # a holder that outsleeps its lease takes the 5xx with it
         faults={"error_done": 40, "not_sent": 10},
     ),
     Scenario("known to release keys", replace(GENERIC, after_5xx=None, after_timeout=False), _RELEASING),
