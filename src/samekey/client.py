@@ -223,7 +223,8 @@ class Client(Generic[ResponseT]):
     def recover(self, *, limit: int | None = None) -> Recovery:
         """Finishes what dead processes left at this client's origin under its actor: oldest first, slowly.
 
-        Only frozen requests whose window is open are sent again. Nothing that was never sent is sent.
+        Only frozen requests whose window is open are sent again. Nothing that was never sent is sent. Give the client
+        its `operations`, so that their rules count; for an operation it does not know, a 5xx goes to review.
 
         Args:
             limit: most records to look at.
@@ -265,7 +266,10 @@ class Client(Generic[ResponseT]):
             return record
         if existing.record.generation != record.generation or record.provider != self._provider.name:
             return record
-        operation = self._operations.get(record.operation_name) or Operation(record.operation_name)
+        operation = self._operations.get(record.operation_name)
+        if operation is None:
+            # Its contract is not at hand, and may ask for caution.
+            operation = Operation(record.operation_name, on_server_error="review")
         return self._engine.recover(existing, operation) or record
 
     def _operation(self, operation: Operation | str) -> Operation:

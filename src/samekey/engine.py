@@ -292,7 +292,7 @@ class Engine(Generic[ClientT, ResponseT]):
             auth=prepared.auth,
             clock=self.clock.wall,
             not_after=step.not_after,
-            timeout=max(step.seconds, 0.001),
+            timeout=step.seconds,
             fresh_connection=step.fresh,
             meanwhile=step.run.plan.prepare_digests,
         )

@@ -111,7 +111,10 @@ class Tape:
 # --- what a power loss leaves ----------------------------------------------------------------------------------------
 
 Kept = Literal["nothing", "all", "some", "sectors"]
-"""What is left of that which was not synced; of names, sectors are as good as some."""
+"""What is left of bytes that were not synced."""
+
+KeptNames = Literal["nothing", "all", "some", "made"]
+"""What is left of names that were not synced; made: what was made and renamed, but what was removed comes back."""
 
 
 @dataclass
@@ -206,11 +209,15 @@ class Disk:
                 left.append((operation, node))
         self._pending = left
 
-    def image(self, names: Kept, data: Kept, random: Random) -> Image:
+    def image(self, names: KeptNames, data: Kept, random: Random) -> Image:
         """One of the things that may be there when the power is cut now."""
         there = dict(self._synced)
         for operation, node in self._pending:
-            if names == "all" or (names != "nothing" and random.random() < 0.5):
+            if (
+                names == "all"
+                or (names == "made" and not isinstance(operation, Remove))
+                or (names == "some" and random.random() < 0.5)
+            ):
                 _apply(there, operation, node)
         found: Image = {}
         for path, number in sorted(there.items()):
@@ -250,7 +257,9 @@ def write_image(image: Image, folder: Path) -> None:
             (folder / path).write_bytes(content)
 
 
-def cuts(log: Iterable[Operation], *, names_by_sync: bool) -> Iterator[tuple[int, Operation, Disk, list[Mark]]]:
+def cuts(
+    log: Iterable[Operation], *, names_by_sync: bool
+) -> Iterator[tuple[int, Operation, Disk, list[Mark]]]:
     """Every moment at which the power can be cut: before each operation and at the end, with the marks passed so far."""
     disk = Disk(names_by_sync=names_by_sync)
     marks: list[Mark] = []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from samekey._core.states import UNSETTLED
 from samekey._core.verbs import Renewed
 from samekey.stores import SQLiteStore
-from tests.powerloss.disk import Image, Kept, Mark, cuts, write_image
+from tests.powerloss.disk import Image, Kept, KeptNames, Mark, cuts, write_image
 from tests.powerloss.life import WHERE, Life, forget, state_of
 from tests.powerloss.unsynced import connect_unsynced
 from tests.stores.builders import claimed, renewal, settlement, stored
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 SEED = int(os.environ.get("SAMEKEY_SEED", "0"))
 
-VARIANTS: tuple[tuple[Kept, Kept], ...] = (
+VARIANTS: tuple[tuple[KeptNames, Kept], ...] = (
     ("nothing", "nothing"),
     ("nothing", "all"),
     ("all", "nothing"),
     ("all", "all"),
-    ("some", "all"),
+    ("made", "all"),
     ("some", "some"),
     ("nothing", "sectors"),
     ("all", "sectors"),

@@ -17,7 +17,7 @@ from tests.powerloss.recorder import TapedVFS, tape_os
 from tests.stores.builders import at, claimed, renewal, settlement, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     import pytest
@@ -80,7 +80,10 @@ class Teller:
 
 
 def live(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, instead: Mapping[str, str] = MappingProxyType({})
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    instead: Mapping[str, str] = MappingProxyType({}),
+    life: Callable[[SQLiteStore, Teller], None] | None = None,
 ) -> Life:
     """Runs the store and returns what it asked of the disk.
 
@@ -88,6 +91,7 @@ def live(
         folder: where the store's own folder is made.
         monkeypatch: puts the store's system calls on tape while it lives.
         instead: statements that it runs in place of others.
+        life: what it does once it is made; `whole_life` by default.
     """
     monkeypatch.setattr(_keeper, "DELAY", 3_600.0)  # the log is emptied here when it is time
     tape = Tape()
@@ -97,13 +101,18 @@ def live(
     with monkeypatch.context() as patch:
         tape_os(vfs, patch)
         tape.mark("secret", store.secret(None))
-        _live(store, teller)
+        (life or whole_life)(store, teller)
         forget(store)
     vfs.unregister()
     return Life(tape.log, teller.states)
 
 
-def _live(store: SQLiteStore, tell: Teller) -> None:
+def first_claim(store: SQLiteStore, tell: Teller) -> None:
+    with tell.changing(durable=True):
+        claimed(store, "one")
+
+
+def whole_life(store: SQLiteStore, tell: Teller) -> None:
     with tell.changing(durable=True):
         one = claimed(store, "one")
     with tell.changing(durable=False):

@@ -165,8 +165,8 @@ class Event:
 
     Attributes:
         at: when, UTC.
-        kind: `retry`, `replay`, `conflict`, `recovery`, `blocked`, `look_up`, `review`, `new_generation`,
-            `effect_after_close`, `budget_stop`, `credential_changed`, `unrecorded`.
+        kind: `retry`, `replay`, `conflict`, `recovery`, `blocked`, `look_up`, `review`, `new_generation`, `not_sent`,
+            `unknown`, `effect_after_close`, `budget_stop`, `credential_changed`.
         detail: a few words for people, without secrets.
     """
 

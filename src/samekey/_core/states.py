@@ -54,6 +54,7 @@ TRANSITIONS: dict[Status, dict[Move, Status]] = {
     Status.PENDING: {
         Move.CLAIM: Status.IN_FLIGHT,
         Move.SUCCESS: Status.SUCCEEDED,
+        Move.CONTRADICTION: Status.NEEDS_REVIEW,
     },
     Status.IN_FLIGHT: {
         Move.CLAIM: Status.IN_FLIGHT,
@@ -64,14 +65,17 @@ TRANSITIONS: dict[Status, dict[Move, Status]] = {
         Move.NOT_SENT: Status.PENDING,
         Move.NO_ANSWER: Status.UNKNOWN,
         Move.STOP: Status.NEEDS_REVIEW,
+        Move.CONTRADICTION: Status.NEEDS_REVIEW,
     },
     Status.UNKNOWN: {
         Move.TAKE_OVER: Status.IN_FLIGHT,
         Move.SUCCESS: Status.SUCCEEDED,
         Move.STOP: Status.NEEDS_REVIEW,
+        Move.CONTRADICTION: Status.NEEDS_REVIEW,
     },
     Status.NEEDS_REVIEW: {
         Move.SUCCESS: Status.SUCCEEDED,
+        Move.CONTRADICTION: Status.NEEDS_REVIEW,
     },
     Status.SUCCEEDED: {
         Move.SUCCESS: Status.SUCCEEDED,

@@ -112,7 +112,8 @@ class Renew:
 
     def _failed(self, reply: StoreFailed) -> Done:
         plan, record, last = self.run.plan, self.record, self.last
-        if last is None or last.kind in {Kind.NOT_SENT, Kind.IN_FRONT}:
+        proven = last is not None and last.kind in {Kind.NOT_SENT, Kind.IN_FRONT}
+        if last is None or (proven and record.open_attempts <= 1):
             return Done(self.run, record, words.store_failed(plan, reply.error, record, uncertain=reply.uncertain))
         summary = f"{last.summary}; then {reply.error}"
         return Done(self.run, record, words.unknown(record, summary=summary, retry_after=None, retry_until=self.closes_at))

@@ -238,9 +238,8 @@ def _contradiction(generations: Sequence[Record], row: Record, settlement: Settl
 
 
 def _reviewed(row: Record, settlement: Settlement) -> Record:
-    # States has no such move for all of these; the contract of `settle` names them one by one.
     changes: dict[str, Any] = {
-        "status": Status.NEEDS_REVIEW,
+        "status": after(row.status, Move.CONTRADICTION),
         "reason": _CONTRADICTION,
         "holder": None,
         "last_seen_at": settlement.at,
