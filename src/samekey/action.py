@@ -146,13 +146,12 @@ class Action(Generic[ResponseT]):
             ActionAbandonedError: a person closed it.
             StoreError: the store cannot be used.
         """
-        label = self._identity.label
         name = f"{str(method).upper()} {_path(url)}"
         if not self._open:
-            raise UsageError(f"{label}: the action is not open; write inside its 'with' block.")
+            raise UsageError(f"{self._identity.label}: the action is not open; write inside its 'with' block.")
         if self._written:
             raise UsageError(
-                f"{label}: this action has made its one write, {self._written}; open a second action for {name}."
+                f"{self._identity.label}: this action has made its one write, {self._written}; open a second action for {name}."
             )
         prepared = self._engine.prepare(self._identity, self._operation, method, url, options)
         self._written = name

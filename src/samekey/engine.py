@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, Generic, Literal, TypeVar, cast
-from uuid import uuid4
 
 from samekey._core import words
 from samekey._core.fingerprint import fingerprint, read_content
@@ -223,7 +223,7 @@ class Engine(Generic[ClientT, ResponseT]):
             lease_seconds=lease.total_seconds() if lease else outgoing.attempt_seconds + LEASE_MARGIN_SECONDS,
             holder=self.store.holder,
             secret=secret,
-            nonce=uuid4().hex,
+            nonce=os.urandom(16).hex(),
             started=self.clock.now(),
             keep=self.keep,
             freeze=self.freeze,
@@ -273,7 +273,9 @@ class Engine(Generic[ClientT, ResponseT]):
             send=send,
             look_up=ask,
         )
-        return drive(step, ports), ports
+        done = drive(step, ports)
+        ports.send = _ended  # the closure has the ports: without this circle all of it goes at once
+        return done, ports
 
     def _send(self, step: Send, prepared: Prepared, ports: Ports) -> Exchange[ResponseT]:
         request = prepared.request
@@ -281,8 +283,9 @@ class Engine(Generic[ClientT, ResponseT]):
             request = thaw(self.library, self.http, step.frozen, prepared=prepared)
         carried = self.profile.carry(step.record.idempotency_key)
         if carried is not None:
-            # Taken out first, where an earlier send left it: it goes last again, so that no byte differs.
-            request.headers.pop(carried[0], None)
+            if step.run.sent > 1:
+                # Taken out first, where an earlier send left it: it goes last again, so that no byte differs.
+                request.headers.pop(carried[0], None)
             request.headers[carried[0]] = carried[1]
         ports.attempting = True
         return exchange(
@@ -322,6 +325,10 @@ class Engine(Generic[ClientT, ResponseT]):
         if native is None or native.native is None:
             return rebuild(self.library, record)
         return stripped(self.library.module, native.native)
+
+
+def _ended(_step: Send) -> Exchange[Any]:
+    raise AssertionError("the action has ended")  # pragma: no cover
 
 
 def _with_reference(record: Record, operation: Operation, reply: Reply | None) -> Record:

@@ -50,11 +50,18 @@ class Sync:
 
 
 @dataclass(frozen=True)
+class FailedSync:
+    """An error was reported, and Linux takes the file's bytes for written: no later sync tries them again."""
+
+    path: str
+
+
+@dataclass(frozen=True)
 class SyncNames:
     """A folder's names are on the medium when it returns.
 
     Attributes:
-        by: the new file whose first sync made SQLite sync its folder too.
+        by: the file for whose sake SQLite syncs the folder: new, or removed.
     """
 
     path: str
@@ -80,14 +87,19 @@ class Mark:
     value: Any = field(default=None, repr=False)
 
 
-Operation: TypeAlias = Make | Write | Truncate | Sync | SyncNames | Remove | Rename | Mark
+Operation: TypeAlias = Make | Write | Truncate | Sync | FailedSync | SyncNames | Remove | Rename | Mark
 Names: TypeAlias = Make | Remove | Rename
 
 
 class Tape:
-    """The operations in their order, and the names that are there now."""
+    """The operations in their order, and the names that are there now.
+
+    Attributes:
+        failing: whether SQLite's syncs fail.
+    """
 
     def __init__(self) -> None:
+        self.failing = False
         self.log: list[Operation] = []
         self.present: set[str] = set()
 
@@ -166,12 +178,12 @@ class Disk:
     """The state of the medium after some operations.
 
     Args:
-        names_by_sync: the first sync of a file that SQLite made syncs its folder, as on Unix; else only the file's own
-            name, which is the least that a file system may do, so that what SQLite removed in it before may come back.
+        strict: a folder's sync settles no more than it was asked for: SQLite's the one name, other syncs what is new. A
+            removed file comes back unless its removal was synced itself. Else it settles all names, as on Unix.
     """
 
-    def __init__(self, *, names_by_sync: bool) -> None:
-        self._names_by_sync = names_by_sync
+    def __init__(self, *, strict: bool) -> None:
+        self._strict = strict
         self._nodes: list[_Node] = []
         self._now: dict[str, int] = {}
         self._synced: dict[str, int] = {}
@@ -193,17 +205,19 @@ class Disk:
             case Sync(path):
                 node = self._nodes[self._now[path]]
                 node.synced, node.pending = _everything(node), []
+            case FailedSync(path):
+                self._nodes[self._now[path]].pending = []
             case SyncNames(path, by):
-                self._sync_names(path, None if self._names_by_sync else by)
+                self._sync_names(path, by)
             case Mark():
                 pass
 
-    def _sync_names(self, folder: str, only: str | None) -> None:
+    def _sync_names(self, folder: str, by: str | None) -> None:
         left = []
         for operation, node in self._pending:
             # With a new name, what became of the same name before is settled too.
-            own = only is None or operation.path == only
-            if own and os.path.dirname(operation.path) == folder:
+            asked = not isinstance(operation, Remove) if by is None else operation.path == by
+            if os.path.dirname(operation.path) == folder and (asked or not self._strict):
                 _apply(self._synced, operation, node)
             else:
                 left.append((operation, node))
@@ -221,9 +235,9 @@ class Disk:
                 _apply(there, operation, node)
         found: Image = {}
         for path, number in sorted(there.items()):
-            node = self._nodes[number]
+            file = self._nodes[number]
             if all(str(folder) in there for folder in Path(path).parents if str(folder) != "."):
-                found[path] = None if node.folder else node.content(data, random)
+                found[path] = None if file.folder else file.content(data, random)
         return found
 
 
@@ -257,11 +271,9 @@ def write_image(image: Image, folder: Path) -> None:
             (folder / path).write_bytes(content)
 
 
-def cuts(
-    log: Iterable[Operation], *, names_by_sync: bool
-) -> Iterator[tuple[int, Operation, Disk, list[Mark]]]:
-    """Every moment at which the power can be cut: before each operation and at the end, with the marks passed so far."""
-    disk = Disk(names_by_sync=names_by_sync)
+def cuts(log: Iterable[Operation], *, strict: bool) -> Iterator[tuple[int, Operation, Disk, list[Mark]]]:
+    """Every moment at which the power can be cut: before each operation, and at the end; with the marks so far."""
+    disk = Disk(strict=strict)
     marks: list[Mark] = []
     number = 0
     for operation in log:

@@ -36,18 +36,29 @@ VARIANTS: tuple[tuple[KeptNames, Kept], ...] = (
 )
 """What is left of names and of bytes that were not synced."""
 
-DISKS = {"unix": True, "strict": False}
-"""Whether SQLite's first sync of a journal or log syncs the folder, see `Disk`."""
+DISKS = ("unix", "strict")
+"""What the sync of a folder settles, see `Disk`."""
 
 
 @dataclass
 class Judge:
-    """Opens what a power loss left, as the next process does."""
+    """Opens what a power loss left, as the next process does.
+
+    Attributes:
+        life: what the store did.
+        folder: where to lay out what is left.
+        cuts: how often the power was cut.
+        found: the states that were found afterwards.
+        undone: the states that had been told and were not there, as they may when they were not to be durable.
+    """
 
     life: Life
     folder: Path
     cuts: int = 0
+    found: set[int] = field(default_factory=set)
+    undone: set[int] = field(default_factory=set)
     _seen: set[tuple[object, ...]] = field(default_factory=set)
+    _told: int = 0
 
     @property
     def images(self) -> int:
@@ -56,7 +67,7 @@ class Judge:
 
     def losses(self, disk: str, seed: int = SEED) -> Iterator[str]:
         """Every broken promise, with how to see it again."""
-        for number, operation, medium, marks in cuts(self.life.log, names_by_sync=DISKS[disk]):
+        for number, operation, medium, marks in cuts(self.life.log, strict=disk == "strict"):
             for names, data in VARIANTS:
                 random = Random(f"{seed}/{number}/{names}/{data}")
                 image = medium.image(names, data, random)
@@ -66,6 +77,7 @@ class Judge:
                 if key in self._seen:
                     continue
                 self._seen.add(key)
+                self._told = max((mark.value for mark in marks if mark.what == "told"), default=0)
                 broken = self._broken(image, *promises)
                 if broken is not None:
                     yield (
@@ -102,6 +114,10 @@ class Judge:
         assert state in self.life.states[least : most + 1], (
             f"not one of the states {least} to {most}: {[(row.identity, row.status) for row in state[0]]}"
         )
+        number = self.life.states.index(state)
+        self.found.add(number)
+        if number < self._told:
+            self.undone.add(self._told)
         for row in state[0]:
             if row.status in UNSETTLED:
                 existing = store.get(row.identity)

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
+import pytest
+
 from samekey._core.model import Event, Record
 from samekey._core.states import Move
 from samekey._core.verbs import Renewed
+from samekey.errors import StoreUnavailableError
 from samekey.stores import SQLiteStore, _keeper
 from samekey.stores._holders import holders
 from tests.powerloss.disk import Operation, Tape
@@ -19,8 +22,6 @@ from tests.stores.builders import at, claimed, renewal, settlement, stored
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
-
-    import pytest
 
 State: TypeAlias = tuple[list[Record], dict[str, list[Event]]]
 """All that a store knows: its records and their events."""
@@ -69,8 +70,18 @@ class Teller:
         yield
         self.states.append(state_of(self._store))
         assert self.states[-1] != self.states[-2]
-        if durable:
-            self._tape.mark("durable", number)
+        self._tape.mark("durable" if durable else "told", number)
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Around one verb whose syncs fail."""
+        self._tape.failing = True
+        try:
+            with pytest.raises(StoreUnavailableError) as caught:
+                yield
+            assert caught.value.uncertain
+        finally:
+            self._tape.failing = False
 
     @contextmanager
     def emptying(self) -> Iterator[None]:
@@ -110,6 +121,20 @@ def live(
 def first_claim(store: SQLiteStore, tell: Teller) -> None:
     with tell.changing(durable=True):
         claimed(store, "one")
+
+
+def failed_sync(store: SQLiteStore, tell: Teller, *, tidied: bool = False) -> None:
+    """A claim whose sync fails, on top of a settlement that was not synced; then the disk works again."""
+    with tell.changing(durable=True):
+        one = claimed(store, "one")
+    with tell.changing(durable=False):
+        store.settle(settlement(one))
+    with tell.failing():
+        claimed(store, "two")
+    if tidied:
+        store.tidy()
+    with tell.changing(durable=True):
+        claimed(store, "three")
 
 
 def whole_life(store: SQLiteStore, tell: Teller) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from samekey.stores import _files, _holders, _locks
-from tests.powerloss.disk import Make, Remove, Rename, Sync, SyncNames, Tape, Truncate, Write
+from tests.powerloss.disk import FailedSync, Make, Remove, Rename, Sync, SyncNames, Tape, Truncate, Write
+from tests.powerloss.failing import io_error
 from tests.stores.apsw_adapter import _FLAGS, _Adapter
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class TapedVFS(apsw.VFS):
         if path is not None:
             self.tape.add(Remove(path))
             if syncdir:
-                self.tape.add(SyncNames(os.path.dirname(path)))
+                self.tape.add(SyncNames(os.path.dirname(path), by=path))
 
 
 class _TapedFile(apsw.VFSFile):
@@ -86,6 +87,9 @@ class _TapedFile(apsw.VFSFile):
             self._tape.add(Truncate(self._path, newsize))
 
     def xSync(self, flags: int) -> None:  # noqa: N802 - apsw's name
+        if self._path is not None and self._tape.failing:
+            self._tape.add(FailedSync(self._path))
+            raise io_error(apsw.SQLITE_IOERR_FSYNC)
         super().xSync(flags)
         if self._path is None:
             return

@@ -201,7 +201,7 @@ def _told_to_retry(profile: Profile, reply: Reply, base: Judgement) -> bool:
 
 
 def _detected(detectors: tuple[Detector, ...], reply: Reply) -> bool:
-    return any(
+    return bool(detectors) and any(
         (detector.status is None or detector.status == reply.status)
         and (detector.code_at is None or has_code(reply, detector.code_at, detector.code))
         for detector in detectors

@@ -1,8 +1,9 @@
 """Frozen values that the core, the stores and the drivers hand to each other."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields, make_dataclass
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any, Final
 
 from samekey._core.states import UNSETTLED, Status
@@ -38,6 +39,12 @@ class Moment:
     boot_id: str | None
     boot_time: float
     jitter: float = 0.0
+
+
+def _again(each: Any) -> Any:
+    if each.default_factory is not MISSING:
+        return field(default_factory=each.default_factory)
+    return field() if each.default is MISSING else field(default=each.default)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +154,36 @@ class Record:
     def settled(self) -> bool:
         """Whether its outcome is final: succeeded, rejected or abandoned."""
         return self.status not in UNSETTLED
+
+
+def record_of(**values: Any) -> Record:
+    """`Record(**values)`, of which an action makes two: a frozen class pays for each of its forty fields."""
+    draft: Any = _Draft(**values)
+    draft.__class__ = Record
+    made: Record = draft
+    return made
+
+
+def changed(record: Record, changes: Mapping[str, Any]) -> Record:
+    """`dataclasses.replace(record, **changes)` at an eighth of its price."""
+    draft: Any = _Draft(*_values_of(record))
+    for name, value in changes.items():
+        setattr(draft, name, value)
+    draft.__class__ = Record
+    made: Record = draft
+    return made
+
+
+_values_of = attrgetter(*(each.name for each in fields(Record)))
+# The same slots, and writable: an object of it becomes a record once it is complete.
+_Draft: Any = make_dataclass(
+    "_Draft",
+    [(each.name, "Any", _again(each)) for each in fields(Record)],
+    slots=True,
+    repr=False,
+    eq=False,
+    match_args=False,
+)
 
 
 def label(operation_name: str, scope: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ from typing import Final, Literal
 from samekey._core.fingerprint import Content, Fingerprint, body_digest
 from samekey._core.freezing import freeze
 from samekey._core.keys import Identity, derive_key, keyed_digest
-from samekey._core.model import Event, Moment, Outgoing, Record, later
+from samekey._core.model import Event, Moment, Outgoing, Record, later, record_of
 from samekey._core.policy import Backoff
 from samekey._core.states import Status
 from samekey._core.values import fixed
@@ -175,19 +175,20 @@ class Plan:
     def claim(self, now: Moment, replaced: Record | None = None, generation: int = 1) -> Claim:
         """The claim of a generation: its first, a pending one anew, or the next after a refusal."""
         revived = replaced is not None and replaced.generation == generation
-        since = later(now.wall, -self.contract.duplicate_window.total_seconds())
-        searching = self.contract.duplicates != "allow"
+        since = None
+        if self.contract.duplicates != "allow":
+            since = later(now.wall, -self.contract.duplicate_window.total_seconds())
         return Claim(
             self._record(now, replaced if revived else None, generation),
             replaces=Expect(replaced.generation, replaced.fence, replaced.status) if replaced else None,
-            duplicates_since=since if searching else None,
+            duplicates_since=since,
             refuse_duplicates=self.contract.duplicates == "reject",
             event=Event(now.wall, "new_generation", f"generation {generation}") if replaced and not revived else None,
         )
 
     def _record(self, now: Moment, revived: Record | None, generation: int) -> Record:
         identity, outgoing = self.identity, self.outgoing
-        return Record(
+        return record_of(
             idempotency_key=(
                 revived.idempotency_key if revived else derive_key(self.secret, identity.digest, generation)
             ),

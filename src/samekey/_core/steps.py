@@ -316,9 +316,8 @@ def begin(run: Run, existing: Existing, now: Moment) -> Step:
 
 
 def _first_send(run: Run, claimed: Claimed, now: Moment) -> Send:
-    plan, record = run.plan, claimed.record
-    run = Run(plan, run.sent + 1, run.waited, run.recovered, claimed.duplicate)
-    return Send(run, record, None, record.lease_expires_at or now.wall, run.left(now), plan.fresh_connection)
+    run, record = Run(run.plan, run.sent + 1, run.waited, run.recovered, claimed.duplicate), claimed.record
+    return Send(run, record, None, record.lease_expires_at or now.wall, run.left(now), run.plan.fresh_connection)
 
 
 def _send(run: Run, record: Record, frozen: Frozen, closes_at: datetime, now: Moment) -> Send:
@@ -331,9 +330,7 @@ def _take_over(run: Run, decision: TakeOver, now: Moment) -> Step:
     record, plan = decision.record, run.plan
     kind = "credential_changed" if decision.credential_changed else "recovery"
     event = Event(now.wall, kind, f"attempt {record.attempts + 1}")
-    renewal = verdicts.renewal(
-        plan, record, now, take_over=True, open_attempts=record.open_attempts + 1, event=event
-    )
+    renewal = verdicts.renewal(plan, record, now, take_over=True, open_attempts=record.open_attempts + 1, event=event)
     return Renew(replace(run, recovered=True), record, renewal, decision.frozen, decision.closes_at, None)
 
 

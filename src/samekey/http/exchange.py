@@ -197,7 +197,10 @@ class Watch:
 
     def end(self) -> None:
         """Take the trace out of the request."""
+        # The response is a circle that holds on to these extensions; without them the watch goes at once.
+        self._request.extensions.pop("trace", None)
         self._request.extensions = self._before
+        del self._callback
 
     def __call__(self, name: str, info: Mapping[str, Any]) -> None:
         """The trace callback."""
@@ -289,8 +292,11 @@ _REACTIONS: Final[dict[str, Callable[[Watch, str, Mapping[str, Any]], None]]] = 
 
 
 def _shortened(timeouts: Mapping[str, float | None], limit: float) -> dict[str, float]:
-    values = {name: timeouts.get(name) for name in TIMEOUTS}
-    return {name: limit if value is None else min(value, limit) for name, value in values.items()}
+    shortened = {}
+    for name in TIMEOUTS:
+        value = timeouts.get(name)
+        shortened[name] = limit if value is None or value > limit else value
+    return shortened
 
 
 def _too_late(*, sent: bool) -> Failure:

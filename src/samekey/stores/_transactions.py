@@ -49,7 +49,7 @@ def claim_row(
     if names is not None and not _rows.same_names(names, record.scope):
         return ScopeNamesDiffer(names)
     duplicate: Record | None = None
-    if claim.replaces is None and claim.duplicates_since is None:
+    if claim.replaces is None and claim.duplicates_since is None and record.generation == 1:
         if connection.execute(_sql.CLAIM, encode(record)).rowcount != 1:
             return _claimed_before(running, claim, connection)
     else:

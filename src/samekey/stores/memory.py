@@ -167,8 +167,7 @@ class MemoryStore:
     ) -> list[Record]:
         """Records that match all that is given, oldest first unless told otherwise."""
         with self._lock:
-            rows = {row.idempotency_key: row for rows in self._rows.values() for row in rows}
-            ordered = [rows[key] for key in self._order if key in rows]
+            ordered = self._in_order()
         found = [
             row
             for row in (reversed(ordered) if newest_first else ordered)
@@ -179,6 +178,10 @@ class MemoryStore:
             and origin in (None, row.origin)
         ]
         return found if limit is None else found[: max(limit, 0)]
+
+    def _in_order(self) -> list[Record]:
+        rows = {row.idempotency_key: row for rows in self._rows.values() for row in rows}
+        return [rows[key] for key in self._order if key in rows]
 
     def events(self, idempotency_key: str) -> list[Event]:
         """The timeline of one generation, oldest first."""
