@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,6 +91,18 @@ def test_no_module_is_longer_than_one_can_keep_in_mind(path: Path) -> None:
 def test_public_names_are_sorted_and_every_one_can_be_imported() -> None:
     assert list(samekey.__all__) == sorted(set(samekey.__all__))
     assert not [name for name in samekey.__all__ if not hasattr(samekey, name)]
+
+
+def test_every_public_name_has_a_home_and_only_the_public_ones_have() -> None:
+    assert sorted(samekey._HOME_OF) == samekey.__all__
+    assert set(samekey.__all__) <= set(dir(samekey))
+    with pytest.raises(AttributeError, match="no attribute 'Cilent'"):
+        getattr(samekey, "Cilent")  # noqa: B009 - a type checker would see it
+
+
+def test_who_only_catches_exceptions_waits_for_no_http_client() -> None:
+    code = "import samekey, sys; samekey.OutcomeUnknownError; sys.exit(bool({'httpx', 'pydantic'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_whatever_is_public_in_the_package_is_announced() -> None:

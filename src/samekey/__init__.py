@@ -1,31 +1,36 @@
 """One idempotency key per business action, on disk before anything is sent.
 
 See `Client`; the exceptions are described in `samekey.errors`.
+
+Each name is imported when it is first used: who only catches exceptions need not wait for an HTTP client to load.
 """
 
-from samekey._core.keys import Scope, ScopeValue
-from samekey._core.model import Record
-from samekey._core.states import Status
-from samekey.action import Action
-from samekey.client import Client, Recovery
-from samekey.contracts import Operation, Provider, RetryBudget, RetryPolicy
-from samekey.errors import (
-    ActionAbandonedError,
-    ActionInProgressError,
-    ActionRejectedError,
-    ConflictError,
-    DuplicateActionError,
-    KeyReusedError,
-    NeedsReviewError,
-    NotSentError,
-    OutcomeUnknownError,
-    SamekeyError,
-    StoreError,
-    StoreFormatError,
-    StoreUnavailableError,
-    UsageError,
-)
-from samekey.reconcile import Absent, Found, Inconclusive, LookUp
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from samekey._core.keys import Scope, ScopeValue
+    from samekey._core.model import Record
+    from samekey._core.states import Status
+    from samekey.action import Action
+    from samekey.client import Client, Recovery
+    from samekey.contracts import Operation, Provider, RetryBudget, RetryPolicy
+    from samekey.errors import (
+        ActionAbandonedError,
+        ActionInProgressError,
+        ActionRejectedError,
+        ConflictError,
+        DuplicateActionError,
+        KeyReusedError,
+        NeedsReviewError,
+        NotSentError,
+        OutcomeUnknownError,
+        SamekeyError,
+        StoreError,
+        StoreFormatError,
+        StoreUnavailableError,
+        UsageError,
+    )
+    from samekey.reconcile import Absent, Found, Inconclusive, LookUp
 
 __all__ = [
     "Absent",
@@ -58,3 +63,52 @@ __all__ = [
     "StoreUnavailableError",
     "UsageError",
 ]
+
+_HOMES = {
+    "samekey._core.keys": ("Scope", "ScopeValue"),
+    "samekey._core.model": ("Record",),
+    "samekey._core.states": ("Status",),
+    "samekey.action": ("Action",),
+    "samekey.client": ("Client", "Recovery"),
+    "samekey.contracts": ("Operation", "Provider", "RetryBudget", "RetryPolicy"),
+    "samekey.errors": (
+        "ActionAbandonedError",
+        "ActionInProgressError",
+        "ActionRejectedError",
+        "ConflictError",
+        "DuplicateActionError",
+        "KeyReusedError",
+        "NeedsReviewError",
+        "NotSentError",
+        "OutcomeUnknownError",
+        "SamekeyError",
+        "StoreError",
+        "StoreFormatError",
+        "StoreUnavailableError",
+        "UsageError",
+    ),
+    "samekey.reconcile": ("Absent", "Found", "Inconclusive", "LookUp"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_PARTS = frozenset({"client", "contracts", "errors", "providers", "reconcile", "stores", "testing"})
+
+
+if not TYPE_CHECKING:  # with these, a type checker would take any misspelt name for one of ours
+
+    def __getattr__(name: str) -> object:
+        """A public name, or a part of the package, on its first use."""
+        from importlib import import_module
+
+        if name in _PARTS:
+            return import_module(f"samekey.{name}")
+        if name not in _HOME_OF:
+            raise AttributeError(f"module 'samekey' has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
+        return value
+
+    def __dir__() -> list[str]:
+        """All public names, used or not."""
+        return sorted({*globals(), *__all__, *_PARTS})
+
+
+del TYPE_CHECKING

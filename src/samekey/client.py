@@ -44,6 +44,8 @@ RECOVERIES_PER_SECOND: Final = 10
 SHORT_SECRET_BYTES: Final = 16
 """Below this a secret is guessable, and so are the keys made from it."""
 
+_USUAL: Any = object()  # stands for `RetryPolicy()`: making one validates, which no import has to wait for
+
 _LEFT_BEHIND: Final = (Status.IN_FLIGHT, Status.UNKNOWN)
 
 
@@ -127,7 +129,7 @@ class Client(Generic[ResponseT]):
         window: timedelta | None = None,
         operations: Iterable[Operation] = (),
         store: Store | str | os.PathLike[str] | None = None,
-        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - a frozen value
+        retry: RetryPolicy = _USUAL,
         actor: str = "default",
         secret: str | bytes | None = None,
         http: Any = None,
@@ -137,6 +139,7 @@ class Client(Generic[ResponseT]):
         **httpx_client_options: Any,
     ) -> None:
         """See the class."""
+        retry = RetryPolicy() if retry is _USUAL else retry
         _check_choices(keep=keep, freeze=freeze, actor=actor, retry=retry, window=window)
         self._operations = _by_name(operations)
         self._provider = _provider_of(provider, window, str(base_url or getattr(http, "base_url", "")))

@@ -19,6 +19,9 @@ StopStrategy = stop_base | Callable[[RetryCallState], bool]
 """Anything tenacity takes as `stop=`."""
 ReconcileFunction = Callable[..., Any]
 
+_USUAL: Any = object()
+"""Stands for a default that is made when it is needed: validating it would cost an import more than all else here."""
+
 KEY_LENGTH = 36
 """Our keys are canonical UUIDs."""
 
@@ -49,7 +52,9 @@ Where = Annotated[str, AfterValidator(_where)]
 class _Declared(BaseModel):
     """A frozen, validated value whose faults are `UsageError`s."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, strict=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, strict=True, defer_build=True
+    )
 
     def _build(self, what: str, values: dict[str, Any]) -> None:
         try:
@@ -114,12 +119,14 @@ class RetryPolicy(_Declared):
         deadline: float = 60.0,
         wait: WaitStrategy | None = None,
         stop: StopStrategy | None = None,
-        budget: RetryBudget | None = RetryBudget(),  # noqa: B008 - a frozen value
+        budget: RetryBudget | None = _USUAL,
     ) -> None:
         for name, strategy in (("wait", wait), ("stop", stop)):
             if strategy is not None and not callable(strategy):
                 raise UsageError(f"RetryPolicy: {name} is a {type(strategy).__name__}; pass a tenacity strategy.")
         values = {"attempts": attempts, "deadline": _number(deadline), "wait": wait, "stop": stop, "budget": budget}
+        if budget is _USUAL:
+            del values["budget"]
         self._build("RetryPolicy", values)
 
     def backoff(self) -> Backoff:

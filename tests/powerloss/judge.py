@@ -82,7 +82,8 @@ class Judge:
                 if broken is not None:
                     yield (
                         f"{broken}\ncut {number}, before {operation} (names kept: {names}, bytes kept: {data}, "
-                        f"{disk} disk, after {marks[-1] if marks else 'nothing'})\nagain: SAMEKEY_SEED={seed}"
+                        f"{disk} disk, after {marks[-1] if marks else 'nothing'})\n"
+                        f"again: SAMEKEY_SEED={seed} uv run pytest tests/powerloss/test_power_loss.py"
                     )
 
     @staticmethod

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from samekey._core.fingerprint import fingerprint, read_content
+from samekey._core.fingerprint import Content, Fingerprint, fingerprint, read_content
 from samekey._core.freezing import unfreeze
 from samekey._core.keys import Identity, identify
 from samekey._core.model import Failure, Outgoing, Record, Reply
@@ -39,11 +40,13 @@ class Exchange:
     error: BaseException | None = None
 
 
+@lru_cache
 def identity_of(action: str) -> Identity:
     """The identity of an action."""
     return identify("default", "create", {"id": action})
 
 
+@lru_cache
 def outgoing(action: str, version: int) -> Outgoing:
     """The request of an action; another version is other data."""
     return Outgoing(
@@ -57,18 +60,29 @@ def outgoing(action: str, version: int) -> Outgoing:
     )
 
 
+_digests: dict[bytes | None, tuple[Content, Fingerprint]] = {}
+
+
+def _digested(request: Outgoing) -> tuple[Content, Fingerprint]:
+    """The few bodies that there are, digested once for all histories."""
+    if request.body not in _digests:
+        content = read_content(request)
+        _digests[request.body] = content, fingerprint(SECRET, request, content)
+    return _digests[request.body]
+
+
 def plan_of(
     world: World, process: Process, action: str, request: Outgoing, *, recovering: bool = False
 ) -> Plan:
     """What is fixed when an action is begun."""
-    content = read_content(request)
+    content, digest = _digested(request)
     profile = world.scenario.profile
     world.reached["plan"] += 1
     return Plan(
         identity=identity_of(action),
         outgoing=request,
         content=content,
-        digest=fingerprint(SECRET, request, content),
+        digest=digest,
         profile=profile,
         contract=world.scenario.contract,
         backoff=BACKOFF,

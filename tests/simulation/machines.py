@@ -94,9 +94,7 @@ class SharedStore:
         """Whether a power loss now would leave the row as it is told."""
         rows = self._synced.get(record.identity, [])
         return any(
-            (row.generation == record.generation
-            and row.fence >= record.fence
-            and row == record)
+            (row.generation == record.generation and row.fence >= record.fence and row == record)
             or row.generation > record.generation
             or row.fence > record.fence
             for row in rows

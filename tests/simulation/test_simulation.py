@@ -48,6 +48,7 @@ def simulate(bounds: tuple[int, int]) -> tuple[list[tuple[int, str, list[int]]],
     return broken, reached
 
 
+@pytest.mark.timeout(1200)
 def test_no_history_breaks_a_promise_where_the_api_honours_its_profile() -> None:
     """However processes, network, disk and clocks interleave and fail, all five promises hold."""
     broken: list[tuple[int, str, list[int]]] = []

@@ -82,7 +82,12 @@ def test_the_keeper_empties_the_log_after_a_settlement(
 def test_the_keeper_empties_the_log_of_a_busy_store_too() -> None:
     """A store that is never quiet for long must not keep erased bytes in its log."""
     cuts: list[bool] = []
-    keeper = Keeper(lambda cut: cuts.append(cut) is None, lambda: None)
+
+    def work(cut: bool) -> bool:
+        cuts.append(cut)
+        return True
+
+    keeper = Keeper(work, lambda: None)
     keeper._pages = 1
     keeper._look()  # the first look sees a write
     assert cuts == []
@@ -94,7 +99,12 @@ def test_the_keeper_empties_the_log_of_a_busy_store_too() -> None:
 
 def test_a_long_log_is_begun_anew_and_cut_when_the_store_is_quiet() -> None:
     cuts: list[bool] = []
-    keeper = Keeper(lambda cut: cuts.append(cut) is None, lambda: None)
+
+    def work(cut: bool) -> bool:
+        cuts.append(cut)
+        return True
+
+    keeper = Keeper(work, lambda: None)
     keeper._pages = _keeper.MANY_PAGES
     keeper._look()
     assert (cuts, keeper._owes()) == ([False], True)

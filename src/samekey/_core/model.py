@@ -183,6 +183,7 @@ _Draft: Any = make_dataclass(
     repr=False,
     eq=False,
     match_args=False,
+    namespace={"__doc__": "A record in the making."},  # without one, `dataclass` writes one at length
 )
 
 

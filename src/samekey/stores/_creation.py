@@ -67,9 +67,11 @@ def refuse_foreign(files: Files, connect: Connect) -> None:
     try:
         _is_empty(connection, files)
     except sqlite3.DatabaseError as error:
-        # Between two pages of somebody's checkpoint a sound file looks damaged; with the lock it is read again.
+        # Between two pages of somebody's checkpoint a sound file looks damaged, and so does one whose making a power
+        # loss has torn, until its journal is rolled back; with the lock it is read again.
         name = getattr(error, "sqlite_errorname", "")
-        if name.startswith("SQLITE_NOTADB") or not os.path.lexists(files.lock):
+        torn = os.path.lexists(f"{files.database}-journal")
+        if not os.path.lexists(files.lock) or (name.startswith("SQLITE_NOTADB") and not torn):
             raise
     finally:
         connection.close()

@@ -73,6 +73,8 @@ class Engine:
         self._queue: deque[Job[Any]] = deque()
         self._level = ""
         self._inode: tuple[int, int] | None = None
+        self._log_inode: tuple[int, int] | None = None
+        self._unsynced = False
         self.scope_names: dict[str, tuple[str, ...]] = {}
 
     def fork_locks(self) -> tuple[threading.Lock, ...]:
@@ -149,6 +151,7 @@ class Engine:
             needed = self._asked or not is_bound(connection)
             secret = settle_secret(connection, self.files, self._given) if needed else b""
             self._inode = inode_of(self.files.database)
+            self._log_inode = None
             self._level = "EXTRA"
             self._connection = connection
         except BaseException:
@@ -267,11 +270,13 @@ class Engine:
                 jobs.append(job)
 
     def _begin(self, connection: Connection, *, full: bool) -> None:
-        if full and inode_of(self.files.database) != self._inode:
+        if full and not self._is_in_place():
             raise StoreUnavailableError(
                 f"the store {self.files.shown} was deleted or replaced while it was in use, {NOTHING_SENT}; put the "
                 "file back and start the program again."
             )
+        if self._unsynced:
+            self._sync_again(connection)
         level = "FULL" if full else "NORMAL"
         if self._level != level:  # inside the transaction it would be too late
             self._level = ""
@@ -280,6 +285,28 @@ class Engine:
             ).fetchall()
             self._level = level
         connection.execute("BEGIN IMMEDIATE")
+
+    def _is_in_place(self) -> bool:
+        """Whether database and log are still the files that were opened: SQLite writes into deleted ones too."""
+        if self._log_inode is None:
+            self._log_inode = inode_of(self.files.log)
+        elif inode_of(self.files.log) != self._log_inode:
+            return False
+        return inode_of(self.files.database) == self._inode
+
+    def _sync_again(self, connection: Connection) -> None:
+        """After a sync that failed: Linux takes what it covered for written, and no later sync of the log writes it.
+
+        A checkpoint copies it into the database, which is another file, and syncs that.
+        """
+        self._level = ""
+        connection.execute("PRAGMA synchronous = EXTRA").fetchall()
+        if connection.execute(_sql.TRUNCATE).fetchone()[0]:
+            raise StoreUnavailableError(
+                f"the store {self.files.shown} had a disk error and is being read, so it cannot be put right now, "
+                f"{NOTHING_SENT}; run it again in a moment."
+            )
+        self._unsynced = False
 
     def _run_all(self, connection: Connection, jobs: list[Job[Any]]) -> bool:
         """Runs the jobs, each on its own: one that fails takes no other with it. Returns whether to commit."""
@@ -315,6 +342,7 @@ class Engine:
         try:
             connection.execute("COMMIT")
         except sqlite3.Error as error:
+            self._unsynced = True
             for job in jobs:
                 if job.error is None:
                     job.error = from_sqlite(error, self.files.shown, so=job.so, uncertain=True)

@@ -47,6 +47,11 @@ class Files:
         return self.database + ".lock"
 
     @property
+    def log(self) -> str:
+        """SQLite's write-ahead log."""
+        return self.database + "-wal"
+
+    @property
     def secret(self) -> str:
         """What keys are derived from; its presence also says that a store was made here."""
         return self.database + ".secret"

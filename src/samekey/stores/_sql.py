@@ -18,10 +18,11 @@ _OPEN: Final = "status IN ('pending', 'in_flight', 'unknown', 'needs_review')"
 
 INSERT: Final = f"INSERT INTO actions ({_COLUMNS}) VALUES ({_PLACES})"
 
-# The first claim of an identity, in one statement: its row count says whether there was none. Its generation is 1, which
-# is there if any later one is: no row ever goes.
+# The first claim of an identity, in one statement: its row count says whether there was none. It has generation 1,
+# which is there if any later one is: no row ever goes.
 CLAIM: Final = f"""
-INSERT INTO actions ({_COLUMNS}) VALUES ({_PLACES}) ON CONFLICT (identity, generation) DO NOTHING
+INSERT INTO actions ({_COLUMNS}) VALUES ({_PLACES})
+ON CONFLICT (identity, generation) DO NOTHING
 """
 
 # A whole row over the one of the same identity and generation; the parameters are those of INSERT.

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Collection
 from datetime import timedelta
 
-from samekey._core.model import Event, Record
+from samekey._core.model import Event, Record, changed
 from samekey._core.states import Status
 from samekey._core.verbs import (
     Claim,
@@ -194,7 +194,7 @@ class MemoryStore:
             self._add(record, event)
             for row in self._rows.get(record.identity, ()):
                 if row.idempotency_key == record.idempotency_key and event.at > row.last_seen_at:
-                    self._write(_rows.changed(row, {"last_seen_at": event.at}))
+                    self._write(changed(row, {"last_seen_at": event.at}))
                     break
 
     def wait(self, existing: Existing, seconds: float) -> None:
