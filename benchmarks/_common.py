@@ -71,9 +71,7 @@ def parser(text: str | None) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--json", action="store_true", help="print figures and bars as JSON")
     made.add_argument("--quick", action="store_true", help="fewer repetitions: a glance, not a measurement")
-    made.add_argument(
-        "--dir", type=Path, help="where the stores are made (default: the system's temporary directory)"
-    )
+    made.add_argument("--dir", type=Path, help="where the stores are made (default: the system's temporary directory)")
     return made
 
 

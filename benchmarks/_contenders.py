@@ -132,9 +132,7 @@ class HttpxRetries:
         import httpx_retries
 
         retry = httpx_retries.Retry(total=5, backoff_factor=0.5, allowed_methods=["POST"])
-        self.client = httpx.Client(
-            base_url=url, timeout=TIMEOUT, transport=httpx_retries.RetryTransport(retry=retry)
-        )
+        self.client = httpx.Client(base_url=url, timeout=TIMEOUT, transport=httpx_retries.RetryTransport(retry=retry))
 
     def __call__(self, number: int) -> object:
         headers = {"Idempotency-Key": str(uuid.uuid4())}

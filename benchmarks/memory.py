@@ -39,9 +39,7 @@ def slope(points: list[tuple[int, int]]) -> float:
 def main() -> int:
     options = parser(__doc__)
     options.add_argument("--actions", type=int, default=100_000)
-    options.add_argument(
-        "--trace", action="store_true", help="show what was allocated in the last half (slow)"
-    )
+    options.add_argument("--trace", action="store_true", help="show what was allocated in the last half (slow)")
     given = options.parse_args()
     actions = min(given.actions, 30_000) if given.quick else given.actions
     step = actions // 100

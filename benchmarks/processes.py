@@ -35,9 +35,7 @@ def work(number: int, url: str, directory: Path) -> None:
     contender.close()
 
 
-def measure(
-    processes: int, rounds: int, seconds: float, directory: Path
-) -> tuple[list[list[int]], float, int]:
+def measure(processes: int, rounds: int, seconds: float, directory: Path) -> tuple[list[list[int]], float, int]:
     """Actions by round and process, the slowest action in seconds, and how many processes failed."""
     with server() as url:
         Samekey(url, directory).close()

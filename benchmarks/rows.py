@@ -134,13 +134,9 @@ def measure(directory: Path, rows: int, rounds: int, actions: int) -> tuple[dict
 
 def main() -> int:
     options = parser(__doc__)
-    options.add_argument(
-        "--rows", type=int, default=1_000_000, help="settled rows of the full store (default 1000000)"
-    )
+    options.add_argument("--rows", type=int, default=1_000_000, help="settled rows of the full store (default 1000000)")
     options.add_argument("--rounds", type=int, default=60, help="rounds to take the median of (default 60)")
-    options.add_argument(
-        "--actions", type=int, default=25, help="actions on each store in a round (default 25)"
-    )
+    options.add_argument("--actions", type=int, default=25, help="actions on each store in a round (default 25)")
     given = options.parse_args()
     rows = min(given.rows, 100_000) if given.quick else given.rows
     rounds = min(given.rounds, 20) if given.quick else given.rounds
@@ -155,9 +151,7 @@ def main() -> int:
             full[index] / empty[index] for full, empty in zip(results["full"], results["empty"], strict=True)
         )
         figures[verb] = {**medians, "ratio": quotient}
-        lines.append(
-            f"{verb:12}{medians['empty']:8.0f} µs empty{medians['full']:8.0f} µs full   ratio {quotient:.3f}"
-        )
+        lines.append(f"{verb:12}{medians['empty']:8.0f} µs empty{medians['full']:8.0f} µs full   ratio {quotient:.3f}")
     bars = [Bar(f"claim at {rows:,} settled rows ÷ at none", figures["claim"]["ratio"], 1.3)]
     title = f"rows: {rounds} rounds of {given.actions} actions on each store; {where}"
     return report(title, figures, bars, lines, as_json=given.json)

@@ -123,12 +123,8 @@ def table(results: Rounds) -> list[str]:
 def main() -> int:
     options = parser(__doc__)
     options.add_argument("--rounds", type=int, default=60, help="rounds to take the median of (default 60)")
-    options.add_argument(
-        "--actions", type=int, default=25, help="actions of each contender in a round (default 25)"
-    )
-    options.add_argument(
-        "--only", nargs="+", default=[], metavar="NAME", help="leave out all contenders but these"
-    )
+    options.add_argument("--actions", type=int, default=25, help="actions of each contender in a round (default 25)")
+    options.add_argument("--only", nargs="+", default=[], metavar="NAME", help="leave out all contenders but these")
     given = options.parse_args()
     rounds = min(given.rounds, 12) if given.quick else given.rounds
     needed = {"httpx", FLOOR, "samekey"}

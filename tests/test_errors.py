@@ -58,11 +58,7 @@ def copied(error: errors.SamekeyError, how: str) -> errors.SamekeyError:
 
 
 def test_the_module_exports_every_exception_it_defines() -> None:
-    defined = {
-        name
-        for name, value in vars(errors).items()
-        if inspect.isclass(value) and issubclass(value, Exception)
-    }
+    defined = {name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, Exception)}
     assert set(errors.__all__) == defined
     assert errors.__all__ == sorted(errors.__all__)
 
@@ -106,9 +102,7 @@ def test_every_error_can_be_made_of_a_message_alone(cls: type[errors.SamekeyErro
         (errors.StoreUnavailableError, True),
     ],
 )
-def test_a_rerun_is_called_safe_where_it_can_bring_another_answer(
-    cls: type[errors.SamekeyError], safe: bool
-) -> None:
+def test_a_rerun_is_called_safe_where_it_can_bring_another_answer(cls: type[errors.SamekeyError], safe: bool) -> None:
     assert cls("x.").retry_safe is safe
     assert cls("x.", retry_safe=not safe).retry_safe is not safe
 
@@ -142,9 +136,7 @@ def test_every_error_says_in_its_docstring_what_it_means(cls: type) -> None:
 
 
 def test_a_refusal_is_pickled_with_its_response() -> None:
-    response = httpx.Response(
-        422, json={"error": "x"}, request=httpx.Request("POST", "https://api.example/orders")
-    )
+    response = httpx.Response(422, json={"error": "x"}, request=httpx.Request("POST", "https://api.example/orders"))
     found = copied(errors.ActionRejectedError(MESSAGE, response=response), "5")
     assert isinstance(found, errors.ActionRejectedError)
     assert found.response.status_code == 422

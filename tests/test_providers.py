@@ -49,9 +49,7 @@ def test_a_profile_has_no_field_that_means_nothing(name: str) -> None:
 def test_an_unknown_profile_suggests_the_nearest() -> None:
     with pytest.raises(UsageError) as caught:
         load("stripe")
-    assert str(caught.value).startswith(
-        "'stripe' is not a provider profile (did you mean 'stripe-v1'?); there are "
-    )
+    assert str(caught.value).startswith("'stripe' is not a provider profile (did you mean 'stripe-v1'?); there are ")
     with pytest.raises(UsageError, match=r"^'xyz' is not a provider profile; there are .*\.$"):
         load("xyz")
 

@@ -53,7 +53,11 @@ class Action(Generic[ResponseT]):
     """
 
     def __init__(
-        self, engine: Engine[Any, ResponseT], operation: Operation, identity: Identity, correlation_id: str | None
+        self,
+        engine: Engine[Any, ResponseT],
+        operation: Operation,
+        identity: Identity,
+        correlation_id: str | None,
     ) -> None:
         self._engine = engine
         self._operation = operation
@@ -153,7 +157,7 @@ class Action(Generic[ResponseT]):
             raise UsageError(
                 f"{self._identity.label}: this action has made its one write, {self._written}; open a second action for {name}."
             )
-        prepared = self._engine.prepare(self._identity, self._operation, method, url, options)
+        prepared = self._engine.prepare(self._identity, method, url, options)
         self._written = name
         try:
             self._finished = self._engine.run(self._identity, self._operation, prepared, self._correlation_id)
@@ -182,9 +186,7 @@ class Action(Generic[ResponseT]):
         return self.request("DELETE", url, **options)
 
 
-def conclude(
-    label: str, finished: Finished[Any] | None, verdict: SamekeyError | None, error: BaseException
-) -> None:
+def conclude(label: str, finished: Finished[Any] | None, verdict: SamekeyError | None, error: BaseException) -> None:
     """What leaving a block with a foreign exception adds: a note, or our own verdict over it.
 
     Raises:
@@ -215,4 +217,10 @@ def _copy(error: SamekeyError) -> SamekeyError:
 
 def _path(url: Any) -> str:
     text = str(url).partition("?")[0].partition("#")[0]
-    return text if text.startswith("/") or "://" not in text else "/" + text.split("/", 3)[-1] if text.count("/") > 2 else "/"
+    return (
+        text
+        if text.startswith("/") or "://" not in text
+        else "/" + text.split("/", 3)[-1]
+        if text.count("/") > 2
+        else "/"
+    )

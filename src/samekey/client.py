@@ -237,7 +237,9 @@ class Client(Generic[ResponseT]):
             StoreError: the store cannot be used.
         """
         if not self._http.base_url.host:
-            raise UsageError("recover: this client has no base_url, so nobody can say which records are its own; give one.")
+            raise UsageError(
+                "recover: this client has no base_url, so nobody can say which records are its own; give one."
+            )
         self._engine.secret()
         records = self._store.find(
             statuses=_LEFT_BEHIND, actor_id=self._actor, origin=origin_of(self._http.base_url), limit=limit
@@ -296,9 +298,7 @@ class Client(Generic[ResponseT]):
 def _unknown_name(name: str, known: Mapping[str, Operation]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return (
-        f"{name!r} is not an operation of this client{hint}; another name would be another action with another key."
-    )
+    return f"{name!r} is not an operation of this client{hint}; another name would be another action with another key."
 
 
 def _by_name(operations: Iterable[Operation]) -> dict[str, Operation]:

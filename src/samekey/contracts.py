@@ -124,7 +124,13 @@ class RetryPolicy(_Declared):
         for name, strategy in (("wait", wait), ("stop", stop)):
             if strategy is not None and not callable(strategy):
                 raise UsageError(f"RetryPolicy: {name} is a {type(strategy).__name__}; pass a tenacity strategy.")
-        values = {"attempts": attempts, "deadline": _number(deadline), "wait": wait, "stop": stop, "budget": budget}
+        values = {
+            "attempts": attempts,
+            "deadline": _number(deadline),
+            "wait": wait,
+            "stop": stop,
+            "budget": budget,
+        }
         if budget is _USUAL:
             del values["budget"]
         self._build("RetryPolicy", values)

@@ -116,9 +116,7 @@ class Engine(Generic[ClientT, ResponseT]):
             self._secret = self.store.secret(self._given_secret)
         return self._secret
 
-    def prepare(
-        self, identity: Identity, operation: Operation, method: str, url: Any, options: Mapping[str, Any]
-    ) -> Prepared:
+    def prepare(self, identity: Identity, method: str, url: Any, options: Mapping[str, Any]) -> Prepared:
         """Builds the request and checks that it can be an action.
 
         Raises:
@@ -126,12 +124,14 @@ class Engine(Generic[ClientT, ResponseT]):
         """
         verb = str(method).upper()
         if verb not in WRITES:
-            raise UsageError(f"{identity.label}: {verb} is not a write; an action makes one of {', '.join(sorted(WRITES))}, and "
-                             f"client.http is there for reads.")
+            raise UsageError(
+                f"{identity.label}: {verb} is not a write; an action makes one of {', '.join(sorted(WRITES))}, and "
+                f"client.http is there for reads."
+            )
         if self.profile.keyed and verb not in self.profile.methods:
             raise UsageError(
                 f"{identity.label}: {self.profile.name} honours keys on {', '.join(sorted(self.profile.methods))} only, so {verb} "
-                f"would not be protected; send it through client.http, or with a client that has provider=\"keyless\"."
+                f'would not be protected; send it through client.http, or with a client that has provider="keyless".'
             )
         prepared = prepare(
             self.library,
@@ -165,10 +165,13 @@ class Engine(Generic[ClientT, ResponseT]):
             plan = self._plan(identity, operation, prepared.outgoing, correlation_id)
         except StoreError as error:
             raise type(error)(
-                f"{identity.label}: {error}", operation_name=identity.operation_name, actor_id=identity.actor_id,
-                scope=identity.scope, correlation_id=correlation_id,
+                f"{identity.label}: {error}",
+                operation_name=identity.operation_name,
+                actor_id=identity.actor_id,
+                scope=identity.scope,
+                correlation_id=correlation_id,
             ) from error.__cause__
-        return self._conclude(operation, *self._drive(plan, start(plan), operation, prepared))
+        return self._conclude(operation, *self._drive(start(plan), operation, prepared))
 
     def recover(self, existing: Existing, operation: Operation) -> Record | None:
         """Finishes what a dead process left, if the rules allow to send its frozen request again."""
@@ -179,13 +182,18 @@ class Engine(Generic[ClientT, ResponseT]):
         request = thaw(self.library, self.http, frozen)
         auth = self.library.module.USE_CLIENT_DEFAULT
         built = prepare(
-            self.library, self.http, frozen.method, frozen.url,
-            {"content": frozen.body or b"", "headers": frozen.headers}, boundary="", freeze="nothing",
+            self.library,
+            self.http,
+            frozen.method,
+            frozen.url,
+            {"content": frozen.body or b"", "headers": frozen.headers},
+            boundary="",
+            freeze="nothing",
         )
         prepared = Prepared(request, auth, built.outgoing)
         identity = Identity(record.actor_id, record.operation_name, record.scope, record.identity)
         plan = self._plan(identity, operation, prepared.outgoing, record.correlation_id, recovering=True)
-        done, _ = self._drive(plan, resume(plan, existing, self.clock.now()), operation, prepared)
+        done, _ = self._drive(resume(plan, existing, self.clock.now()), operation, prepared)
         return done.record
 
     def close(self) -> None:
@@ -255,7 +263,7 @@ class Engine(Generic[ClientT, ResponseT]):
             max_delay_seconds=own_delay or self.profile.max_delay_seconds,
         )
 
-    def _drive(self, plan: Plan, step: Step, operation: Operation, prepared: Prepared) -> tuple[Done, Ports]:
+    def _drive(self, step: Step, operation: Operation, prepared: Prepared) -> tuple[Done, Ports]:
         budget = self._terms_of(operation).budget
         origin = prepared.outgoing.origin
 
@@ -332,8 +340,10 @@ def _ended(_step: Send) -> Exchange[Any]:
 
 
 def _with_reference(record: Record, operation: Operation, reply: Reply | None) -> Record:
-    """The record with the object's id, also where the store could not write it down, or where whoever settled it did
-    not know the operation (`recover()` by a client without it)."""
+    """The record with the object's id, also where the store could not write it down.
+
+    Or where whoever settled it did not know the operation (`recover()` by a client without it).
+    """
     if record.response_reference is not None:
         return record
     if reply is None and record.response_status is not None:

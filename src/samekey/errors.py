@@ -121,7 +121,12 @@ class KeyReusedError(ConflictError):
     """
 
     def __init__(
-        self, message: str = "", *, by: Literal["local", "server"] = "local", changed: tuple[str, ...] = (), **context: Any
+        self,
+        message: str = "",
+        *,
+        by: Literal["local", "server"] = "local",
+        changed: tuple[str, ...] = (),
+        **context: Any,
     ) -> None:
         super().__init__(message, **context)
         self.by: Literal["local", "server"] = by

@@ -144,9 +144,7 @@ class Bench:
     keyless: bool
 
     def __post_init__(self) -> None:
-        self.client = connect(
-            self.wire.server.url, self.store, keyless=self.keyless, transport=self.wire.transport()
-        )
+        self.client = connect(self.wire.server.url, self.store, keyless=self.keyless, transport=self.wire.transport())
 
     def close(self) -> None:
         self.client.close()
@@ -169,9 +167,7 @@ class Bench:
         return caught
 
     def effects(self, order: str) -> list[str]:
-        return [
-            effect.reference for effect in self.wire.server.effects if f'"{order}"'.encode() in effect.body
-        ]
+        return [effect.reference for effect in self.wire.server.effects if f'"{order}"'.encode() in effect.body]
 
     def check_record(self, order: str) -> samekey.Status | None:
         """The record is legal and true."""

@@ -103,9 +103,7 @@ def test_a_body_of_two_mebibytes(made: Callable[..., samekey.Client], how: str) 
         "data": {"note": large},
         "files": {"scan": ("scan.txt", large.encode())},
     }
-    with pytest.raises(
-        samekey.UsageError, match=r'the body has 2,\d+,\d+ bytes, and more than .* freeze="nothing"'
-    ):
+    with pytest.raises(samekey.UsageError, match=r'the body has 2,\d+,\d+ bytes, and more than .* freeze="nothing"'):
         order(made(), **{how: bodies[how]})
 
 
@@ -125,25 +123,19 @@ def test_an_undeclared_window(server: FlakyServer, made: Callable[..., samekey.C
 def test_a_key_of_another_length_than_the_profile_allows(
     made: Callable[..., samekey.Client], limits: dict[str, int]
 ) -> None:
-    with pytest.raises(
-        samekey.UsageError, match='and samekey\'s have 36; treat this API as provider="keyless"'
-    ):
+    with pytest.raises(samekey.UsageError, match='and samekey\'s have 36; treat this API as provider="keyless"'):
         made(provider=samekey.Provider("narrow", **limits))
 
 
 @pytest.mark.parametrize("seconds", [1, 40, 119.9])
 def test_a_lease_that_is_not_above_the_time_out(made: Callable[..., samekey.Client], seconds: float) -> None:
     store = MemoryStore(lease=timedelta(seconds=seconds))
-    with pytest.raises(
-        samekey.UsageError, match=r"the store's lease .* is not longer than an attempt may take"
-    ):
+    with pytest.raises(samekey.UsageError, match=r"the store's lease .* is not longer than an attempt may take"):
         made(store=store, timeout=30)
 
 
 def test_retries_on_the_transport_below(made: Callable[..., samekey.Client]) -> None:
-    with pytest.raises(
-        samekey.UsageError, match=r"retries by itself \(retries=3\), which samekey cannot see"
-    ):
+    with pytest.raises(samekey.UsageError, match=r"retries by itself \(retries=3\), which samekey cannot see"):
         made(transport=httpx.HTTPTransport(retries=3))
     with pytest.raises(samekey.UsageError, match=r"retries by itself \(retries=1\)"):
         made(mounts={"https://": httpx.HTTPTransport(retries=1)})

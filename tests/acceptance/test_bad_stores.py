@@ -39,9 +39,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def client_of(server: FlakyServer, store: Any) -> samekey.Client:
-    return samekey.Client(
-        server.url, window=DAY, store=store, verify=False, retry=samekey.RetryPolicy(attempts=1)
-    )
+    return samekey.Client(server.url, window=DAY, store=store, verify=False, retry=samekey.RetryPolicy(attempts=1))
 
 
 def post(client: samekey.Client, order: int, note: str = "") -> samekey.Action:
@@ -60,9 +58,7 @@ def made(server: FlakyServer, path: Path) -> None:
 def digests(folder: Path) -> dict[str, str]:
     """What lies there, byte for byte."""
     return {
-        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
-        if file.is_file()
-        else "no file"
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "no file"
         for file in sorted(folder.rglob("*"))
     }
 
@@ -115,9 +111,7 @@ def test_a_file_that_is_not_a_sound_store(
     spoil(server, path)
     before, requests = digests(path.parent), len(server.requests)
     client = client_of(server, path)
-    with pytest.raises(
-        samekey.StoreFormatError, match=rf"(?s)^create_order\(order=1\): .*{message}"
-    ) as raised:
+    with pytest.raises(samekey.StoreFormatError, match=rf"(?s)^create_order\(order=1\): .*{message}") as raised:
         post(client, 1)
     assert (raised.value.operation_name, raised.value.scope) == ("create_order", {"order": "1"})
     for ask in (client.recover, lambda: client.record(create_order, scope={"order": 1})):
@@ -132,13 +126,9 @@ def test_a_network_file_system(
     server: FlakyServer, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mounts = tmp_path / "mountinfo"
-    mounts.write_text(
-        f"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n40 22 0:35 / {path.parent} rw - nfs4 server:/export rw\n"
-    )
+    mounts.write_text(f"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n40 22 0:35 / {path.parent} rw - nfs4 server:/export rw\n")
     monkeypatch.setattr(_mounts, "MOUNTINFO", mounts)
-    with pytest.raises(
-        samekey.StoreFormatError, match=r"network file system \(nfs4\), .*, so nothing was sent"
-    ):
+    with pytest.raises(samekey.StoreFormatError, match=r"network file system \(nfs4\), .*, so nothing was sent"):
         post(client_of(server, path), 1)
     assert not server.requests
     assert digests(path.parent) == {}

@@ -97,9 +97,7 @@ def interrupt(bench: Bench, order: str, at: int, kind: int) -> str:
     return f"{status.value if status else 'no record'}{'' if went_on else ', then review'}"
 
 
-def interrupt_all(
-    bench: Bench, name: str, kind: int, lines: int, before: Callable[[str], None] | None = None
-) -> None:
+def interrupt_all(bench: Bench, name: str, kind: int, lines: int, before: Callable[[str], None] | None = None) -> None:
     found: Counter[str] = Counter()
     for at in points(lines, kind):
         order = f"{name} {kind} {at}"
@@ -139,9 +137,7 @@ def test_interrupted_at_any_line_of_a_take_over(bench: Bench, kind: int) -> None
 
 def test_interrupted_at_any_line_of_a_replay(bench: Bench, kind: int) -> None:
     bench.post(f"replay count {kind}")
-    interrupt_all(
-        bench, "replay", kind, count(bench, f"replay count {kind}"), lambda order: print(bench.post(order))
-    )
+    interrupt_all(bench, "replay", kind, count(bench, f"replay count {kind}"), lambda order: print(bench.post(order)))
 
 
 def test_interrupted_at_any_line_of_the_very_first_run_which_makes_the_store(
@@ -166,9 +162,7 @@ def test_without_keys_interrupted_at_any_line_there_are_never_two_effects(keyles
     interrupt_all(keyless, "keyless", kind, count(keyless, f"keyless count {kind}"))
 
 
-def test_without_keys_interrupted_while_a_reply_is_lost_there_are_never_two_effects(
-    keyless: Bench, kind: int
-) -> None:
+def test_without_keys_interrupted_while_a_reply_is_lost_there_are_never_two_effects(keyless: Bench, kind: int) -> None:
     keyless.post(f"keyless lost warm {kind}")
     lines = count(keyless, f"keyless lost count {kind}")
     interrupt_all(keyless, "keyless lost", kind, lines, lose_a_reply(keyless))

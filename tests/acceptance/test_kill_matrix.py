@@ -31,15 +31,11 @@ def test_a_script_that_is_killed_25_times_makes_every_order_once_and_always_gets
         made = {effect.key: effect.reference for effect in server.effects}
         lost = set(range(ACTIONS)) - set(references)
         print(f"{sum(matrix.killed.values())} kills: {[(w.name, n) for w, n in matrix.killed.items()]}")
-        print(
-            f"{len(server.effects)} effects of {ACTIONS} orders, {len(server.requests)} requests, lost {lost}"
-        )
+        print(f"{len(server.effects)} effects of {ACTIONS} orders, {len(server.requests)} requests, lost {lost}")
         assert sum(matrix.killed.values()) == KILLS
         assert len(server.effects) == len(made) == ACTIONS
         assert not lost
-        assert {number: len(found) for number, found in references.items()} == dict.fromkeys(
-            range(ACTIONS), 1
-        )
+        assert {number: len(found) for number, found in references.items()} == dict.fromkeys(range(ACTIONS), 1)
         assert {reference for found in references.values() for reference in found} == set(made.values())
 
     store = SQLiteStore(matrix.store)

@@ -33,9 +33,7 @@ def test_a_signal_in_mid_request_ends_the_script_and_the_rerun_gets_the_answer(
     name, expected = SIGNALS[number]
     hold = server.hold("before_effect") if where == "before_effect" else server.hold("before_reply")
     with Nursery() as nursery, hold as held:
-        child = nursery.start(
-            "tests.acceptance.signal_script:main", server.url, store.location, "order", False
-        )
+        child = nursery.start("tests.acceptance.signal_script:main", server.url, store.location, "order", False)
         held.wait_for(1)
         os.kill(child.pid, number)
         code, said = child.wait()
@@ -61,9 +59,7 @@ def test_without_keys_a_signal_in_mid_request_leaves_a_review(
 ) -> None:
     store = SQLiteStore(tmp_path / "samekey.db")
     with Nursery() as nursery, server.hold("before_reply") as held:
-        child = nursery.start(
-            "tests.acceptance.signal_script:main", server.url, store.location, "order", True
-        )
+        child = nursery.start("tests.acceptance.signal_script:main", server.url, store.location, "order", True)
         held.wait_for(1)
         os.kill(child.pid, number)
         code, said = child.wait()

@@ -85,9 +85,7 @@ def test_16_threads_that_post_the_same_action_make_one_request_and_get_16_equal_
     assert {answer[1:] for answer in answers} == {(201, answers[0][2], server.effects[0].reference)}
 
 
-def test_threads_that_post_different_actions_do_not_wait_for_each_other(
-    server: FlakyServer, store: Store
-) -> None:
+def test_threads_that_post_different_actions_do_not_wait_for_each_other(server: FlakyServer, store: Store) -> None:
     with (
         samekey.Client(server.url, provider="stripe-v1", store=store, verify=False) as client,
         ThreadPoolExecutor(THREADS) as pool,
@@ -101,9 +99,7 @@ def test_threads_that_post_different_actions_do_not_wait_for_each_other(
     assert len(references) == THREADS
 
 
-def test_with_on_in_progress_raise_the_second_thread_is_told_at_once(
-    server: FlakyServer, store: Store
-) -> None:
+def test_with_on_in_progress_raise_the_second_thread_is_told_at_once(server: FlakyServer, store: Store) -> None:
     impatient = create_order.replace(on_in_progress="raise")
     with (
         samekey.Client(server.url, provider="stripe-v1", store=store, verify=False) as client,
@@ -150,9 +146,7 @@ def wait_for_sign(fifo: Path) -> None:
         pass
 
 
-def test_of_two_processes_one_sends_and_the_other_gets_its_answer(
-    server: FlakyServer, tmp_path: Path
-) -> None:
+def test_of_two_processes_one_sends_and_the_other_gets_its_answer(server: FlakyServer, tmp_path: Path) -> None:
     store, fifo = str(tmp_path / "samekey.db"), tmp_path / "waiting"
     os.mkfifo(fifo)
     with Nursery() as one, Nursery() as two, server.hold("before_reply") as held:
@@ -173,11 +167,7 @@ def test_when_the_holder_is_killed_the_waiter_takes_over_at_once_under_the_same_
     """At once: an attempt's lease is a minute, and neither the deadline nor the nursery waits so long."""
     store, fifo = str(tmp_path / "samekey.db"), tmp_path / "waiting"
     os.mkfifo(fifo)
-    hold = (
-        server.hold("before_effect", limit=1)
-        if where == "before_effect"
-        else server.hold("before_reply", limit=1)
-    )
+    hold = server.hold("before_effect", limit=1) if where == "before_effect" else server.hold("before_reply", limit=1)
     with Nursery() as one, Nursery() as two, hold as held:
         first = one.start("tests.acceptance.waiting_script:main", server.url, store, "same", None)
         held.wait_for(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import samekey
+import samekey.client  # while it may still read the code
 from samekey.stores import SQLiteStore
 from tests.acceptance.one_action import connect, create_order
 

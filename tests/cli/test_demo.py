@@ -111,9 +111,7 @@ def test_a_directory_that_is_in_use_is_refused(kept: Kept, capsys: pytest.Captur
 def test_the_text_is_for_people_fits_eighty_columns_and_leaves_nothing_behind(tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    result = start(
-        *SMALL, TMPDIR=str(temporary), HTTP_PROXY="http://127.0.0.1:9", ALL_PROXY="http://127.0.0.1:9"
-    )
+    result = start(*SMALL, TMPDIR=str(temporary), HTTP_PROXY="http://127.0.0.1:9", ALL_PROXY="http://127.0.0.1:9")
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 80
@@ -179,9 +177,7 @@ def processes_naming(directory: Path) -> list[int]:
 
 @linux
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_demo_that_is_stopped_ends_its_scripts_and_cleans_up(
-    number: int, code: int, tmp_path: Path
-) -> None:
+def test_a_demo_that_is_stopped_ends_its_scripts_and_cleans_up(number: int, code: int, tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     result = end_with(number, temporary)
     assert result.returncode == code

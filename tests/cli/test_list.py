@@ -47,9 +47,7 @@ def test_actions_come_newest_first_with_what_one_wants_to_know(store: str) -> No
     assert lines[-1].startswith("4 actions: 2 succeeded, 1 rejected, 1 unknown.")
 
 
-def test_the_table_fits_eighty_columns_and_ends_no_line_with_blanks(
-    store: str, connect: Callable[[], Client]
-) -> None:
+def test_the_table_fits_eighty_columns_and_ends_no_line_with_blanks(store: str, connect: Callable[[], Client]) -> None:
     with connect() as client:
         write(client, "a-cart-with-a-name-longer-than-any-table-has-room-for-" + "x" * 90)
     lines = invoke("--store", store).splitlines()
@@ -63,9 +61,7 @@ def test_no_payload_no_credential_and_no_query_is_shown(store: str, way: list[st
     assert [canary for canary in CANARIES if canary in shown] == []
 
 
-def test_what_comes_from_outside_cannot_steer_the_terminal(
-    connect: Callable[[], Client], place: Path
-) -> None:
+def test_what_comes_from_outside_cannot_steer_the_terminal(connect: Callable[[], Client], place: Path) -> None:
     with connect() as client:
         write(client, SHARP)
     shown = invoke("--store", str(place))
@@ -111,9 +107,7 @@ def test_a_store_that_does_not_exist_is_not_created(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_an_option_the_store_is_the_one_of_the_environment(
-    store: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_an_option_the_store_is_the_one_of_the_environment(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAMEKEY_STORE", store)
     assert len(listed()) == 4
 
@@ -125,9 +119,7 @@ def test_without_either_it_is_the_default_one_and_is_not_created(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_looking_needs_no_secret_and_leaves_the_store_usable(
-    server: FlakyServer, place: Path, tmp_path: Path
-) -> None:
+def test_looking_needs_no_secret_and_leaves_the_store_usable(server: FlakyServer, place: Path, tmp_path: Path) -> None:
     from datetime import timedelta
 
     fleet = "a secret of the fleet, not on this machine"

@@ -28,9 +28,7 @@ def program(*arguments: str) -> subprocess.CompletedProcess[str]:
 def blocked(*modules: str) -> subprocess.CompletedProcess[str]:
     """The entry point, where these cannot be imported."""
     code = f"import sys; sys.modules.update(dict.fromkeys({modules!r})); from samekey.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
-    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
 
 
 @pytest.mark.parametrize("missing", ["typer", "rich"])
@@ -145,9 +143,7 @@ def test_a_bug_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_reader_that_leaves_early_is_no_error_message(store: str) -> None:
     command = f"'{sys.executable}' -m samekey.cli list --store '{store}' --json"
-    result = subprocess.run(
-        ["sh", "-c", f"{command} | true"], capture_output=True, text=True, check=False, timeout=120
-    )
+    result = subprocess.run(["sh", "-c", f"{command} | true"], capture_output=True, text=True, check=False, timeout=120)
     assert result.stderr == ""
 
 

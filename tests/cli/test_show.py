@@ -135,9 +135,7 @@ def test_it_fits_eighty_columns(store: str) -> None:
         assert max(map(len, invoke(key, "--store", store).splitlines())) <= 80
 
 
-def test_what_comes_from_outside_cannot_steer_the_terminal(
-    connect: Callable[[], Client], place: Path
-) -> None:
+def test_what_comes_from_outside_cannot_steer_the_terminal(connect: Callable[[], Client], place: Path) -> None:
     with connect() as client:
         write(client, SHARP)
     shown = invoke(keys(str(place))[SHARP], "--store", str(place))

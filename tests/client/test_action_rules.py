@@ -15,9 +15,7 @@ from samekey.testing import FlakyServer
 from tests.client.conftest import BODY, Connect, create_order, post
 
 
-def test_a_second_write_is_refused_and_the_first_one_named(
-    server: FlakyServer, client: samekey.Client
-) -> None:
+def test_a_second_write_is_refused_and_the_first_one_named(server: FlakyServer, client: samekey.Client) -> None:
     with client.action(create_order, scope={"order": 1}) as action:
         action.post("/orders", json=BODY)
         with pytest.raises(
@@ -180,9 +178,7 @@ def test_a_scope_that_does_not_fit_is_refused(client: samekey.Client, scope: Any
         ("é", "e\u0301"),
     ],
 )
-def test_equal_text_is_the_same_action(
-    server: FlakyServer, client: samekey.Client, one: Any, other: Any
-) -> None:
+def test_equal_text_is_the_same_action(server: FlakyServer, client: samekey.Client, one: Any, other: Any) -> None:
     assert not post(client, one).replayed
     assert post(client, other).replayed
 
@@ -229,15 +225,11 @@ def test_the_correlation_id_is_on_the_error(server: FlakyServer, connect: Connec
     assert (error.scope, error.key, error.status) == ({"order": "1"}, action.key, samekey.Status.PENDING)
 
 
-def test_scope_names_that_change_between_runs_are_refused(
-    server: FlakyServer, client: samekey.Client
-) -> None:
+def test_scope_names_that_change_between_runs_are_refused(server: FlakyServer, client: samekey.Client) -> None:
     post(client)
     renamed = create_order.replace(scope=("cart",))
     with (
-        pytest.raises(
-            samekey.UsageError, match="this store knows create_order with the scope order; other fields"
-        ),
+        pytest.raises(samekey.UsageError, match="this store knows create_order with the scope order; other fields"),
         client.action(renamed, scope={"cart": 1}) as action,
     ):
         action.post("/orders", json=BODY)

@@ -20,16 +20,12 @@ PAGE = {"content-type": "text/html"}
 def test_a_refusal_of_the_first_send_is_rejected_and_not_asked_again(
     api: respx.MockRouter, shop: samekey.Client, status: int
 ) -> None:
-    route = api.post("/orders").respond(
-        status, json={"error": "no"}, headers={"set-cookie": "session=s3cret"}
-    )
+    route = api.post("/orders").respond(status, json={"error": "no"}, headers={"set-cookie": "session=s3cret"})
     with pytest.raises(
         samekey.ActionRejectedError, match=f"refused it with HTTP {status} and nothing happened"
     ) as first:
         post(shop, headers={"Authorization": "Bearer s3cret"})
-    with pytest.raises(
-        samekey.ActionRejectedError, match=rf"HTTP {status} on .* and was not asked again"
-    ) as second:
+    with pytest.raises(samekey.ActionRejectedError, match=rf"HTTP {status} on .* and was not asked again") as second:
         post(shop, headers={"Authorization": "Bearer s3cret"})
 
     assert route.call_count == 1
@@ -121,13 +117,9 @@ def test_a_2xx_is_success(api: respx.MockRouter, shop: samekey.Client, status: i
     assert route.call_count == 1
 
 
-def test_a_refusal_after_an_unknown_attempt_settles_nothing(
-    api: respx.MockRouter, shop: samekey.Client
-) -> None:
+def test_a_refusal_after_an_unknown_attempt_settles_nothing(api: respx.MockRouter, shop: samekey.Client) -> None:
     api.post("/orders").side_effect = [httpx.Response(500), httpx.Response(402, json={})]
-    with pytest.raises(
-        samekey.NeedsReviewError, match="a later try was refused while an earlier one may have come"
-    ):
+    with pytest.raises(samekey.NeedsReviewError, match="a later try was refused while an earlier one may have come"):
         post(shop)
     assert known(shop).status is samekey.Status.NEEDS_REVIEW
     with pytest.raises(samekey.NeedsReviewError) as raised:
@@ -135,9 +127,7 @@ def test_a_refusal_after_an_unknown_attempt_settles_nothing(
     assert raised.value.reason == "refused_after_unknown"
 
 
-def test_a_mismatch_after_identical_bytes_contradicts_itself(
-    api: respx.MockRouter, shop: samekey.Client
-) -> None:
+def test_a_mismatch_after_identical_bytes_contradicts_itself(api: respx.MockRouter, shop: samekey.Client) -> None:
     api.post("/orders").side_effect = [httpx.Response(500), httpx.Response(422, json={})]
     with pytest.raises(samekey.NeedsReviewError) as raised:
         post(shop)
@@ -203,9 +193,7 @@ def test_a_look_up_that_settles_nothing_is_evidence_for_a_person(
 
 
 @pytest.mark.parametrize("with_response", [True, False])
-def test_a_look_up_that_finds_it_settles_it(
-    api: respx.MockRouter, shop: samekey.Client, with_response: bool
-) -> None:
+def test_a_look_up_that_finds_it_settles_it(api: respx.MockRouter, shop: samekey.Client, with_response: bool) -> None:
     asked: list[samekey.Record] = []
 
     def reconcile(http: httpx.Client, record: samekey.Record) -> samekey.Found:

@@ -67,9 +67,7 @@ def test_an_exception_after_a_refusal_is_told_that_nothing_happened(
     ]
 
 
-def test_an_unknown_outcome_is_raised_over_the_wrapper_that_hides_it(
-    server: FlakyServer, connect: Connect
-) -> None:
+def test_an_unknown_outcome_is_raised_over_the_wrapper_that_hides_it(server: FlakyServer, connect: Connect) -> None:
     server.script(Fault.COMMIT_THEN_DROP)
     with pytest.raises(samekey.OutcomeUnknownError, match="sent once without a usable answer") as raised:
         wrapped(connect(retry=ONCE))
@@ -86,9 +84,7 @@ def test_so_is_not_sent(server: FlakyServer, connect: Connect) -> None:
     assert isinstance(raised.value.__cause__, VendorError)
 
 
-def test_an_interrupt_after_an_unknown_outcome_goes_on_with_a_note(
-    server: FlakyServer, connect: Connect
-) -> None:
+def test_an_interrupt_after_an_unknown_outcome_goes_on_with_a_note(server: FlakyServer, connect: Connect) -> None:
     server.script(Fault.COMMIT_THEN_DROP)
     with pytest.raises(KeyboardInterrupt) as raised:
         wrapped(connect(retry=ONCE), lambda _text: KeyboardInterrupt())
@@ -114,9 +110,7 @@ def test_samekeys_own_errors_pass_as_they_are(server: FlakyServer, connect: Conn
     assert not hasattr(raised.value, "__notes__")
 
 
-def test_who_handles_the_verdict_inside_the_block_leaves_it_in_peace(
-    server: FlakyServer, connect: Connect
-) -> None:
+def test_who_handles_the_verdict_inside_the_block_leaves_it_in_peace(server: FlakyServer, connect: Connect) -> None:
     server.script(Fault.COMMIT_THEN_DROP)
     action = connect(retry=ONCE).action(create_order, scope={"order": 1})
     with action, suppress(samekey.OutcomeUnknownError):

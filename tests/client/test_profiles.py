@@ -63,9 +63,7 @@ def test_stripe_knows_the_key_with_other_data(charges: respx.Route, stripe: same
     assert raised.value.by == "server"
 
 
-def test_a_stored_decline_settles_also_after_an_unknown_attempt(
-    charges: respx.Route, stripe: samekey.Client
-) -> None:
+def test_a_stored_decline_settles_also_after_an_unknown_attempt(charges: respx.Route, stripe: samekey.Client) -> None:
     replies(charges, httpx.Response(500), error(402, code="card_declined"))
     with pytest.raises(samekey.ActionRejectedError) as raised:
         charge(stripe)
@@ -80,12 +78,8 @@ def test_a_replayed_500_is_not_asked_for_again(charges: respx.Route, stripe: sam
     assert charges.call_count == 2
 
 
-def test_should_retry_true_makes_a_refusal_worth_a_retry(
-    charges: respx.Route, stripe: samekey.Client
-) -> None:
-    retry = httpx.Response(
-        409, json={"error": {"code": "lock_timeout"}}, headers={"Stripe-Should-Retry": "true"}
-    )
+def test_should_retry_true_makes_a_refusal_worth_a_retry(charges: respx.Route, stripe: samekey.Client) -> None:
+    retry = httpx.Response(409, json={"error": {"code": "lock_timeout"}}, headers={"Stripe-Should-Retry": "true"})
     replies(charges, retry, CHARGE)
     assert charge(stripe).reference == "ch_1"
 
@@ -98,17 +92,13 @@ def test_should_retry_false_ends_the_retries_of_a_5xx(charges: respx.Route, stri
 
 
 def test_the_key_goes_out_bare_unless_the_profile_says_quoted(server: FlakyServer, connect: Connect) -> None:
-    quoted = samekey.Provider(
-        "quoted", carrier={"kind": "header", "name": "X-Key", "quoted": True}, window=DAY
-    )
+    quoted = samekey.Provider("quoted", carrier={"kind": "header", "name": "X-Key", "quoted": True}, window=DAY)
     action = post(connect(provider=quoted))
     assert server.requests[0].header("x-key") == f'"{action.key}"'
     assert server.requests[0].header("idempotency-key") is None
 
 
-def test_where_keys_belong_to_the_api_key_another_one_is_a_conflict(
-    server: FlakyServer, connect: Connect
-) -> None:
+def test_where_keys_belong_to_the_api_key_another_one_is_a_conflict(server: FlakyServer, connect: Connect) -> None:
     pinned = samekey.Provider("pinned", window=DAY, scope="api_key")
     post(connect(provider=pinned, headers={"Authorization": "Bearer one"}))
     with pytest.raises(samekey.KeyReusedError, match="another API key") as raised:
@@ -137,9 +127,7 @@ def test_without_keys_nothing_is_sent_twice(server: FlakyServer, connect: Connec
     server.script(Fault.COMMIT_THEN_DROP)
     client = connect(provider="keyless")
     for _ in range(2):
-        with pytest.raises(
-            samekey.NeedsReviewError, match="this API has no keys, so it is not sent"
-        ) as raised:
+        with pytest.raises(samekey.NeedsReviewError, match="this API has no keys, so it is not sent") as raised:
             post(client)
         assert (raised.value.reason, raised.value.retry_safe) == ("keyless", False)
     assert len(server.requests) == len(server.effects) == 1
@@ -169,9 +157,7 @@ def test_without_keys_a_refusal_is_a_refusal(server: FlakyServer, connect: Conne
         post(connect(provider="keyless"))
 
 
-def test_without_keys_every_write_goes_out_on_a_fresh_connection(
-    server: FlakyServer, connect: Connect
-) -> None:
+def test_without_keys_every_write_goes_out_on_a_fresh_connection(server: FlakyServer, connect: Connect) -> None:
     client = connect(provider="keyless")
     connected: list[str] = []
 
@@ -205,9 +191,7 @@ def test_the_same_payload_under_another_scope_is_allowed_unless_told(
     assert len(server.effects) == 2
 
 
-def test_duplicates_reject_sends_nothing_and_names_the_other(
-    server: FlakyServer, client: samekey.Client
-) -> None:
+def test_duplicates_reject_sends_nothing_and_names_the_other(server: FlakyServer, client: samekey.Client) -> None:
     guarded = create_order.replace(duplicates="reject")
     first = post(client, 1, operation=guarded)
     with pytest.raises(
@@ -264,9 +248,7 @@ def test_on_rejected_raise_never_asks_again(server: FlakyServer, client: samekey
     assert len(server.requests) == 1
 
 
-def test_on_rejected_new_generation_asks_again_with_the_same_data(
-    server: FlakyServer, client: samekey.Client
-) -> None:
+def test_on_rejected_new_generation_asks_again_with_the_same_data(server: FlakyServer, client: samekey.Client) -> None:
     stubborn = create_order.replace(on_rejected="new_generation")
     refuse(server, client, operation=stubborn)
     assert post(client, operation=stubborn).reference == "order_1"

@@ -13,9 +13,7 @@ from samekey.testing import Fault, FlakyServer
 from tests.client.conftest import DAY, ONCE, Connect, create_order, fake_clock, post
 
 
-def lose(
-    server: FlakyServer, client: samekey.Client, *orders: int, fault: Fault = Fault.COMMIT_THEN_DROP
-) -> None:
+def lose(server: FlakyServer, client: samekey.Client, *orders: int, fault: Fault = Fault.COMMIT_THEN_DROP) -> None:
     """Leaves orders unknown."""
     for order in orders:
         server.script(fault)
@@ -164,9 +162,7 @@ def test_record_tells_what_the_store_knows_and_sends_nothing(server: FlakyServer
     assert len(server.requests) == 1
 
 
-def test_time_and_names_in_the_store_are_the_contract(
-    server: FlakyServer, client: samekey.Client, path: Path
-) -> None:
+def test_time_and_names_in_the_store_are_the_contract(server: FlakyServer, client: samekey.Client, path: Path) -> None:
     post(client)
     record = client.record(create_order, scope={"order": 1})
     assert record is not None
@@ -182,9 +178,7 @@ def test_time_and_names_in_the_store_are_the_contract(
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["operation known", "operation unknown"])
-def test_whoever_recovered_it_the_script_gets_its_reference(
-    server: FlakyServer, connect: Connect, known: bool
-) -> None:
+def test_whoever_recovered_it_the_script_gets_its_reference(server: FlakyServer, connect: Connect, known: bool) -> None:
     lose(server, connect(retry=ONCE), 1)
     connect(operations=[create_order] if known else []).recover()
     action = post(connect())

@@ -12,9 +12,7 @@ from samekey.testing import Fault, FlakyServer
 from tests.client.conftest import BODY, Connect, create_order, post
 
 
-def test_a_repeat_returns_the_stored_response_and_sends_nothing(
-    server: FlakyServer, connect: Connect
-) -> None:
+def test_a_repeat_returns_the_stored_response_and_sends_nothing(server: FlakyServer, connect: Connect) -> None:
     with connect() as first, first.action(create_order, scope={"order": 1}) as made:
         original = made.post("/orders", json=BODY)
     with connect() as second, second.action(create_order, scope={"order": 1}) as again:

@@ -33,9 +33,7 @@ def lose(server: FlakyServer, client: samekey.Client, **options: Any) -> None:
         post(client, **options)
 
 
-def test_resends_in_one_run_have_the_same_bytes_and_headers(
-    server: FlakyServer, client: samekey.Client
-) -> None:
+def test_resends_in_one_run_have_the_same_bytes_and_headers(server: FlakyServer, client: samekey.Client) -> None:
     server.script(Fault.COMMIT_THEN_DROP, Fault.COMMIT_THEN_5XX, Fault.TRUNCATE)
     post(client, headers={"X-Order-Source": "shop"}, params={"expand": "lines"})
     same(server, 4)
@@ -72,18 +70,14 @@ def test_basic_authentication_goes_out_with_every_attempt(server: FlakyServer, c
     assert first != second
 
 
-def test_the_spelling_of_the_json_may_differ_and_the_frozen_bytes_go_out(
-    server: FlakyServer, connect: Connect
-) -> None:
+def test_the_spelling_of_the_json_may_differ_and_the_frozen_bytes_go_out(server: FlakyServer, connect: Connect) -> None:
     json: dict[str, Any] = {"headers": {"Content-Type": "application/json"}}
     lose(server, connect(retry=ONCE), content=b'{"a": 1, "b": 2}', **json)
     post(connect(), content=b'{"b":2,"a":1}', **json)
     same(server, 2)
 
 
-def test_a_volatile_field_may_differ_and_the_frozen_bytes_go_out(
-    server: FlakyServer, connect: Connect
-) -> None:
+def test_a_volatile_field_may_differ_and_the_frozen_bytes_go_out(server: FlakyServer, connect: Connect) -> None:
     timed = create_order.replace(volatile=["/sent_at"])
     lose(server, connect(retry=ONCE), operation=timed, json=BODY | {"sent_at": "05:10"})
     post(connect(), operation=timed, json=BODY | {"sent_at": "05:11"})
@@ -93,9 +87,7 @@ def test_a_volatile_field_may_differ_and_the_frozen_bytes_go_out(
 
 def test_other_data_is_a_conflict_that_names_the_fields(server: FlakyServer, connect: Connect) -> None:
     lose(server, connect(retry=ONCE))
-    with pytest.raises(
-        samekey.KeyReusedError, match=r"with other data \(/total\) and may have happened"
-    ) as raised:
+    with pytest.raises(samekey.KeyReusedError, match=r"with other data \(/total\) and may have happened") as raised:
         post(connect(), json=BODY | {"total": "20.00"})
     assert (raised.value.by, raised.value.changed) == ("local", ("/total",))
     assert len(server.requests) == 1
@@ -155,9 +147,7 @@ def test_form_bodies_have_the_same_bytes_on_every_run(server: FlakyServer, conne
     same(server, 2)
 
 
-def test_the_clients_own_parameters_are_added_again_and_not_stored(
-    server: FlakyServer, connect: Connect
-) -> None:
+def test_the_clients_own_parameters_are_added_again_and_not_stored(server: FlakyServer, connect: Connect) -> None:
     with_key: dict[str, Any] = {"params": {"api_key": "s3cret", "v": "2"}}
     lose(server, connect(retry=ONCE, **with_key), params={"expand": "lines"})
     client = connect(**with_key)
@@ -201,9 +191,7 @@ def chunks() -> Iterator[bytes]:
     yield b"two"
 
 
-def test_a_stream_goes_out_once_and_its_fingerprint_stands_for_it(
-    server: FlakyServer, connect: Connect
-) -> None:
+def test_a_stream_goes_out_once_and_its_fingerprint_stands_for_it(server: FlakyServer, connect: Connect) -> None:
     client = connect(freeze="nothing")
     action = post(client, content=chunks(), fingerprint="sha256:1")
     assert server.requests[0].body == b"one two"

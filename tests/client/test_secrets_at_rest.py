@@ -32,9 +32,7 @@ DEMAND: dict[str, Any] = {
 
 def stored_bytes(path: Path) -> bytes:
     """All that lies in the files of the store, its log included."""
-    return b"".join(
-        file.read_bytes() for file in path.parent.rglob("*") if file.is_file() and file.suffix != ".secret"
-    )
+    return b"".join(file.read_bytes() for file in path.parent.rglob("*") if file.is_file() and file.suffix != ".secret")
 
 
 def client_of(server: FlakyServer, connect: Connect, **options: Any) -> samekey.Client:
@@ -42,9 +40,7 @@ def client_of(server: FlakyServer, connect: Connect, **options: Any) -> samekey.
     return connect(url, params={"api_key": "s3cret-default"}, **options)
 
 
-def test_no_credential_is_stored_while_an_action_is_open(
-    server: FlakyServer, connect: Connect, path: Path
-) -> None:
+def test_no_credential_is_stored_while_an_action_is_open(server: FlakyServer, connect: Connect, path: Path) -> None:
     client = client_of(server, connect, retry=ONCE)
     server.script(Fault.COMMIT_THEN_DROP)
     with pytest.raises(samekey.OutcomeUnknownError):
@@ -133,11 +129,7 @@ def test_the_levels_are_those_of_the_manual(
     client = connect()
 
     def seen() -> list[tuple[str, str]]:
-        found = [
-            (record.levelname, record.__dict__["event"])
-            for record in caplog.records
-            if record.name == "samekey"
-        ]
+        found = [(record.levelname, record.__dict__["event"]) for record in caplog.records if record.name == "samekey"]
         caplog.clear()
         return found
 

@@ -191,9 +191,7 @@ def test_a_client_that_cannot_work_is_not_built(
 
 
 def test_a_known_host_gets_its_profile_proposed_and_never_a_number() -> None:
-    with pytest.raises(
-        samekey.UsageError, match='this looks like Stripe; pass provider="stripe-v1"'
-    ) as raised:
+    with pytest.raises(samekey.UsageError, match='this looks like Stripe; pass provider="stripe-v1"') as raised:
         samekey.Client("https://user:s3cret@api.stripe.com")
     assert "s3cret" not in str(raised.value)
     with pytest.raises(samekey.UsageError, match='provider="keyless", which never sends twice') as raised:
@@ -201,9 +199,7 @@ def test_a_known_host_gets_its_profile_proposed_and_never_a_number() -> None:
     assert not any(character.isdigit() for character in str(raised.value))
 
 
-def test_the_lease_of_a_store_must_cover_the_time_outs_of_one_call(
-    server: FlakyServer, connect: Connect
-) -> None:
+def test_the_lease_of_a_store_must_cover_the_time_outs_of_one_call(server: FlakyServer, connect: Connect) -> None:
     client = connect(store=MemoryStore(lease=timedelta(seconds=100)), timeout=10)
     with pytest.raises(samekey.UsageError, match="is not longer than an attempt may take"):
         post(client, timeout=60)
@@ -240,9 +236,7 @@ def test_the_reprs_of_actions_and_records_are_one_line_without_the_whole_key(
         action.post("/orders", json=BODY)
     key = str(action.key)
     assert repr(action) == f"<Action create_order(order=1) succeeded attempts=1 key={key[:8]}…>"
-    assert (
-        repr(post(client)) == f"<Action create_order(order=1) succeeded attempts=1 replayed key={key[:8]}…>"
-    )
+    assert repr(post(client)) == f"<Action create_order(order=1) succeeded attempts=1 replayed key={key[:8]}…>"
     text = repr(client.record(create_order, scope={"order": 1}))
     assert text.startswith("<Record create_order(order=1) generation=1 succeeded ")
     assert text.endswith(f"reference='order_1' key={key[:8]}…>")

@@ -29,9 +29,7 @@ def test_a_429_waits_as_long_as_it_says(
     clock = fake_clock(shop)
     api.post("/orders").side_effect = [httpx.Response(429, headers=headers), OK]
     if seconds is None:  # in a hundred years: longer than the deadline, so it is told and not waited for
-        with pytest.raises(
-            samekey.NotSentError, match=r"turned it away \(HTTP 429\), so nothing was done"
-        ) as raised:
+        with pytest.raises(samekey.NotSentError, match=r"turned it away \(HTTP 429\), so nothing was done") as raised:
             post(shop)
         assert raised.value.retry_after is not None
         assert raised.value.retry_after > 3e9
@@ -54,9 +52,7 @@ def test_a_date_is_a_form_of_retry_after(api: respx.MockRouter, shop: samekey.Cl
     assert 28 < slept <= 30
 
 
-def test_a_wait_longer_than_the_deadline_parks_the_action(
-    api: respx.MockRouter, shop: samekey.Client
-) -> None:
+def test_a_wait_longer_than_the_deadline_parks_the_action(api: respx.MockRouter, shop: samekey.Client) -> None:
     clock = fake_clock(shop)
     api.post("/orders").respond(503, headers={"retry-after": "120"})
     with pytest.raises(samekey.OutcomeUnknownError) as raised:
@@ -72,9 +68,7 @@ def test_attempts_end_with_the_policy(api: respx.MockRouter, shop: samekey.Clien
     assert route.call_count == 5
 
 
-def test_the_policy_of_the_operation_comes_before_the_clients(
-    api: respx.MockRouter, shop: samekey.Client
-) -> None:
+def test_the_policy_of_the_operation_comes_before_the_clients(api: respx.MockRouter, shop: samekey.Client) -> None:
     route = api.post("/orders").respond(503)
     with pytest.raises(samekey.OutcomeUnknownError, match="sent 2 times"):
         post(shop, operation=create_order.replace(retry=samekey.RetryPolicy(attempts=2, wait=AT_ONCE.wait)))
@@ -134,9 +128,7 @@ def test_what_never_left_is_sent_again_and_then_told(
     api: respx.MockRouter, shop: samekey.Client, error: type[httpx.TransportError]
 ) -> None:
     route = api.post("/orders").mock(side_effect=error("no"))
-    with pytest.raises(
-        samekey.NotSentError, match=r"no connection to api.shop.example \(.*, 5 attempts"
-    ) as raised:
+    with pytest.raises(samekey.NotSentError, match=r"no connection to api.shop.example \(.*, 5 attempts") as raised:
         post(shop)
     assert route.call_count == 5
     assert isinstance(raised.value.__cause__, error)

@@ -99,9 +99,7 @@ def record(of: Plan | None = None, when: Moment | None = None, **changes: Any) -
     return replace(made, **({"holder": "h.200.other", "claim_nonce": "n-other"} | changes))
 
 
-def answer(
-    status: int, body: bytes = b'{"id":"ord_9"}', headers: tuple[tuple[str, str], ...] = JSON
-) -> Reply:
+def answer(status: int, body: bytes = b'{"id":"ord_9"}', headers: tuple[tuple[str, str], ...] = JSON) -> Reply:
     """A complete reply."""
     return Reply(status, headers, body)
 

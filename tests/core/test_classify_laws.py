@@ -191,9 +191,7 @@ def test_a_replayed_refusal_is_the_answer_that_is_stored_under_the_key() -> None
 # Markers and hints
 
 
-@pytest.mark.parametrize(
-    ("value", "is_replay"), [("true", True), (" TRUE ", True), ("false", False), ("", False)]
-)
+@pytest.mark.parametrize(("value", "is_replay"), [("true", True), (" TRUE ", True), ("false", False), ("", False)])
 def test_a_replay_marker_is_read_by_its_value(value: str, is_replay: bool) -> None:
     assert replayed(STRIPE, Reply(200, (("idempotent-replayed", value),), b"")) is is_replay
 

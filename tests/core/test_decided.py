@@ -110,9 +110,7 @@ def test_a_429_waits_first_and_then_says_that_nothing_was_done() -> None:
 
 
 @pytest.mark.parametrize("status", [403, 404, 405, 413, 415])
-@pytest.mark.parametrize(
-    ("headers", "state"), [(JSON, Status.REJECTED), (HTML, Status.PENDING), ((), Status.PENDING)]
-)
+@pytest.mark.parametrize(("headers", "state"), [(JSON, Status.REJECTED), (HTML, Status.PENDING), ((), Status.PENDING)])
 def test_a_404_is_the_apis_own_only_with_its_content_type(
     status: int, headers: tuple[tuple[str, str], ...], state: Status
 ) -> None:

@@ -17,9 +17,7 @@ headers = st.lists(st.tuples(st.text(max_size=10), st.text(max_size=10)), max_si
 
 
 @given(st.binary(max_size=100), headers, st.text(max_size=20))
-def test_what_was_frozen_comes_back_byte_for_byte(
-    body: bytes, sent: tuple[tuple[str, str], ...], url: str
-) -> None:
+def test_what_was_frozen_comes_back_byte_for_byte(body: bytes, sent: tuple[tuple[str, str], ...], url: str) -> None:
     frozen = unfreeze(freeze(outgoing(body=body, headers=sent, url=url), keep_body=True, digest="d"))
     assert (frozen.method, frozen.url, frozen.headers, frozen.body, frozen.body_digest) == (
         "POST",

@@ -92,9 +92,7 @@ def test_a_keyed_digest_depends_on_secret_purpose_and_data() -> None:
     base = keyed_digest(b"s", "credential", b"data")
     assert len(base) == 32
     assert len(keyed_digest(b"s", "credential", b"data", 8)) == 16
-    assert (
-        len({base, *(keyed_digest(*a) for a in [(b"t", "credential", b"data"), (b"s", "x", b"data")])}) == 3
-    )
+    assert len({base, *(keyed_digest(*a) for a in [(b"t", "credential", b"data"), (b"s", "x", b"data")])}) == 3
 
 
 # Scope texts

@@ -144,9 +144,7 @@ def test_full_jitter_works_under_tenacity_itself() -> None:
 
 
 def hint(**headers: str) -> float | None:
-    return wait_hint(
-        Reply(429, tuple((name.replace("_", "-"), value) for name, value in headers.items()), b""), T0
-    )
+    return wait_hint(Reply(429, tuple((name.replace("_", "-"), value) for name, value in headers.items()), b""), T0)
 
 
 @pytest.mark.parametrize(

@@ -67,9 +67,7 @@ def test_r3_an_absent_look_up_is_evidence_and_settles_nothing() -> None:
     assert "GET /orders: none" in (there.row.error_summary or "")
 
 
-@pytest.mark.parametrize(
-    "status", [it for it in Status if it is not Status.REJECTED], ids=lambda status: status.value
-)
+@pytest.mark.parametrize("status", [it for it in Status if it is not Status.REJECTED], ids=lambda status: status.value)
 def test_r3_the_generation_is_raised_by_nothing_but_a_refusal(status: Status) -> None:
     row = record(status=status, window_seconds=None)
     for request in (outgoing(), outgoing(body=b"{}")):
@@ -235,9 +233,7 @@ def test_r12_a_recovery_does_not_look_up_or_ask_for_a_request_that_was_not_kept(
 
 def test_r12_a_recovery_raises_no_generation() -> None:
     row = record(status=Status.REJECTED, completed_at=T0)
-    step = resume(
-        plan(recovering=True, contract=Contract(on_rejected="new_generation")), Existing(row), at(9)
-    )
+    step = resume(plan(recovering=True, contract=Contract(on_rejected="new_generation")), Existing(row), at(9))
     assert isinstance(step, Done)
     assert isinstance(step.error, ActionRejectedError)
 

@@ -43,9 +43,7 @@ from tests.core.driving import (
     world,
 )
 
-FULL = StoreFailed(
-    StoreUnavailableError("the disk is full, so nothing was sent; free space and run it again.")
-)
+FULL = StoreFailed(StoreUnavailableError("the disk is full, so nothing was sent; free space and run it again."))
 BUSY = answer(409, b'{"error":{"code":"idempotency_key_in_use"}}')
 MISMATCH = answer(400, b'{"error":{"type":"idempotency_error"}}')
 
@@ -140,9 +138,7 @@ def test_a_run_stops_at_its_deadline() -> None:
 
 
 @pytest.mark.parametrize(("profile", "fresh"), [(GENERIC, False), (KEYLESS, True)])
-def test_a_write_that_cannot_be_asked_again_goes_out_on_a_fresh_connection(
-    profile: object, fresh: bool
-) -> None:
+def test_a_write_that_cannot_be_asked_again_goes_out_on_a_fresh_connection(profile: object, fresh: bool) -> None:
     there = world(answer(200))
     there.run(plan(profile))  # type: ignore[arg-type]
     assert there.sends[0].fresh is fresh
@@ -239,9 +235,7 @@ def test_a_renewal_that_failed_after_an_open_attempt_leaves_it_unknown() -> None
     assert "no answer within 30 s; then the disk is full" in str(error)
 
 
-@pytest.mark.parametrize(
-    "there", [world(REFUSED_CONNECTION), world(rows=[record()])], ids=["not sent", "take over"]
-)
+@pytest.mark.parametrize("there", [world(REFUSED_CONNECTION), world(rows=[record()])], ids=["not sent", "take over"])
 def test_a_renewal_that_failed_before_this_run_sent_anything_is_the_stores_error(there: World) -> None:
     there.faults = faults(Renew=[FULL])
     assert isinstance(error_of(there.run(plan())), StoreUnavailableError)
@@ -309,9 +303,7 @@ def test_an_action_that_vanished_while_waiting_is_claimed() -> None:
 
 
 def test_an_own_task_is_called_this_process() -> None:
-    step = begin(
-        Run(plan(contract=Contract(on_in_progress="raise"))), Existing(record(), alive=True, own=True), at(3)
-    )
+    step = begin(Run(plan(contract=Contract(on_in_progress="raise"))), Existing(record(), alive=True, own=True), at(3))
     assert isinstance(step, Done)
     assert "this process has been sending it for 3 s" in str(step.error)
 

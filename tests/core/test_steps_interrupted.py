@@ -112,9 +112,7 @@ def test_an_interrupted_keyless_attempt_is_not_looked_up_now(contract: Contract,
     assert there.row.status is status
 
 
-@pytest.mark.parametrize(
-    ("brought", "status"), [(TIMEOUT, Status.UNKNOWN), (REFUSED_CONNECTION, Status.PENDING)]
-)
+@pytest.mark.parametrize(("brought", "status"), [(TIMEOUT, Status.UNKNOWN), (REFUSED_CONNECTION, Status.PENDING)])
 def test_between_two_attempts_what_the_last_one_brought_is_written(brought: object, status: Status) -> None:
     there = world(brought, interrupt={Sleep})  # type: ignore[arg-type]
     there.run(plan())
@@ -143,9 +141,7 @@ def test_a_look_up_of_what_an_earlier_run_left_is_left_to_the_next() -> None:
     assert there.row == row
 
 
-@pytest.mark.parametrize(
-    "profile", [replace(GENERIC, after_5xx=None), KEYLESS], ids=["silent on 5xx", "keyless"]
-)
+@pytest.mark.parametrize("profile", [replace(GENERIC, after_5xx=None), KEYLESS], ids=["silent on 5xx", "keyless"])
 def test_r9_an_interrupted_look_up_after_a_5xx_does_not_lead_to_a_resend(profile: Profile) -> None:
     there = world(answer(500), look_ups=[LookedUp("inconclusive", "")], interrupt={LookUp})
     there.run(plan(profile, contract=LOOKS_UP))

@@ -176,15 +176,11 @@ class AnyWorld:
             case Reservation():
                 answer = self.store(Claimed(step.claim.record))
                 if self.whims > 0 and self.draw(st.booleans()):
-                    answer = self.draw(
-                        st.sampled_from([answer, DuplicateFound(record()), ScopeNamesDiffer(("x",))])
-                    )
+                    answer = self.draw(st.sampled_from([answer, DuplicateFound(record()), ScopeNamesDiffer(("x",))]))
                 self.recorded = answer.record if isinstance(answer, Claimed) else None
                 return step.next(answer, self.now)
             case Renew():
-                answer = self.store(
-                    Renewed(_rows.renewed(replace(step.record, status=Status.IN_FLIGHT), step.renewal))
-                )
+                answer = self.store(Renewed(_rows.renewed(replace(step.record, status=Status.IN_FLIGHT), step.renewal)))
                 self.recorded = answer.record if isinstance(answer, Renewed) else None
                 return step.next(answer, self.now)
             case Send():
@@ -226,9 +222,7 @@ class AnyWorld:
 
 @given(plans(), st.integers(0, 8), st.data())
 @settings(max_examples=150)
-def test_a_run_always_ends_records_each_send_and_keeps_its_key(
-    of: Plan, whims: int, data: st.DataObject
-) -> None:
+def test_a_run_always_ends_records_each_send_and_keeps_its_key(of: Plan, whims: int, data: st.DataObject) -> None:
     there = AnyWorld(data, of, whims)
     step: Step = start(of)
     for _ in range(200):
@@ -244,9 +238,7 @@ def test_a_run_always_ends_records_each_send_and_keeps_its_key(
 
 @given(plans(), st.integers(0, 4), st.integers(0, 12), st.data())
 @settings(max_examples=150)
-def test_an_interrupted_run_ends_without_another_send(
-    of: Plan, whims: int, until: int, data: st.DataObject
-) -> None:
+def test_an_interrupted_run_ends_without_another_send(of: Plan, whims: int, until: int, data: st.DataObject) -> None:
     there = AnyWorld(data, of, whims)
     step: Step = start(of)
     for _ in range(until):

@@ -14,9 +14,7 @@ from samekey._core.window import CLOCK_MARGIN_SECONDS, Window, parse_http_date, 
 from tests.core.driving import BOOT, DAY, T0, at, record, seconds
 
 
-def window(
-    now: Moment, *, attempt: float = 35.0, lease: float = 65.0, max_delay: float = 0.0, **row: Any
-) -> Window:
+def window(now: Moment, *, attempt: float = 35.0, lease: float = 65.0, max_delay: float = 0.0, **row: Any) -> Window:
     current = row.pop("current", DAY)
     high = row.pop("high_water", None)
     facts = {"window_seconds": DAY, "max_delay_seconds": 120.0} | row
@@ -45,12 +43,8 @@ def test_it_closes_for_the_first_byte_one_delay_before_its_end() -> None:
     assert window(at(100)).closes_at == later(T0, DAY - 120.0)
 
 
-@pytest.mark.parametrize(
-    ("stored", "current"), [(3600.0, DAY), (DAY, 3600.0), (None, 3600.0), (3600.0, None)]
-)
-def test_the_stricter_of_the_stored_and_the_current_window_counts(
-    stored: float | None, current: float | None
-) -> None:
+@pytest.mark.parametrize(("stored", "current"), [(3600.0, DAY), (DAY, 3600.0), (None, 3600.0), (3600.0, None)])
+def test_the_stricter_of_the_stored_and_the_current_window_counts(stored: float | None, current: float | None) -> None:
     found = window(at(), window_seconds=stored, current=current)
     assert found.closes_at == later(T0, 3600.0 - 120.0)
 

@@ -116,9 +116,7 @@ def test_a_conflict_names_at_most_eight_fields_and_carries_all() -> None:
 def test_another_origin_is_shown_without_its_default_port() -> None:
     elsewhere = plan(request=outgoing(origin="http://api.example:80"))
     error = words.key_reused(elsewhere, replace(ROW, origin="https://sandbox.example:8443"), ("origin",))
-    assert "at https://sandbox.example:8443, and its key means nothing at http://api.example, so" in str(
-        error
-    )
+    assert "at https://sandbox.example:8443, and its key means nothing at http://api.example, so" in str(error)
 
 
 @pytest.mark.parametrize(

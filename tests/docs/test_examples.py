@@ -59,18 +59,12 @@ def _store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("example", ALL, ids=str)
 def test_every_block_is_python_and_names_only_what_exists(example: Example) -> None:
     for node in ast.walk(ast.parse(example.code)):
-        if (
-            isinstance(node, ast.Attribute)
-            and isinstance(node.value, ast.Name)
-            and node.value.id == "samekey"
-        ):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "samekey":
             assert hasattr(samekey, node.attr)
 
 
 @pytest.mark.parametrize("example", RUNNABLE, ids=str)
-def test_a_runnable_block_run_twice_adds_no_effect(
-    example: Example, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_runnable_block_run_twice_adds_no_effect(example: Example, capsys: pytest.CaptureFixture[str]) -> None:
     with FlakyServer() as server:
         example.run(server)
         effects = server.effects

@@ -52,9 +52,7 @@ def prepared(client: Any, url: str = "/orders", **options: Any) -> Prepared:
 
 def attempt(client: Any, url: str = "/orders", *, request: Any = None, **options: Any) -> Exchange[Any]:
     """One POST with a JSON body, or the given request, as `exchange` sees it."""
-    how = {
-        name: options.pop(name) for name in ("fresh_connection", "timeout_left", "clock") if name in options
-    }
+    how = {name: options.pop(name) for name in ("fresh_connection", "timeout_left", "clock") if name in options}
     if request is None:
         options.setdefault("json", {"total": "19.99"})
         request = prepared(client, url, **options).request

@@ -75,9 +75,7 @@ class Wrapper(httpx.BaseTransport, httpx2.BaseTransport):
         lambda module: {"transport": Wrapper(Wrapper(module.HTTPTransport(retries=3)))},
     ],
 )
-def test_retries_below_are_found(
-    module: Any, connect: Connect, options: Callable[[Any], dict[str, Any]]
-) -> None:
+def test_retries_below_are_found(module: Any, connect: Connect, options: Callable[[Any], dict[str, Any]]) -> None:
     with pytest.raises(
         UsageError, match=r"^http=: this client retries by itself \(retries=3\), which samekey cannot see"
     ):

@@ -301,9 +301,7 @@ def test_ctrl_c_while_waiting_for_the_answer(connect: Connect) -> None:
     assert isinstance(result.error, KeyboardInterrupt)
 
 
-def test_a_complete_answer_counts_although_ctrl_c_came(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_complete_answer_counts_although_ctrl_c_came(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     stops = iter([KeyboardInterrupt()])
 
     def reply_of(response: Any) -> Any:

@@ -37,7 +37,14 @@ def ready(client: Any, url: str = "/orders", method: str = "POST", **options: An
 
 def looks(prepared: Prepared) -> tuple[Any, ...]:
     request = prepared.request
-    return request.method, request.url, request.headers.raw, request.content, request.extensions, prepared.outgoing
+    return (
+        request.method,
+        request.url,
+        request.headers.raw,
+        request.content,
+        request.extensions,
+        prepared.outgoing,
+    )
 
 
 def in_the_long_way(client: Any, **options: Any) -> Prepared:

@@ -72,9 +72,7 @@ def test_tls_handshake_is_reset(connect: Connect) -> None:
 def test_tls_handshake_hangs(connect: Connect, module: Any) -> None:
     client = connect(timeout=module.Timeout(10, connect=0.05))
     with Server(Peer.wait_for_end) as server:
-        assert (
-            not_sent(attempt(client, f"https://127.0.0.1:{server.port}/")) == "no TLS handshake within 0.05 s"
-        )
+        assert not_sent(attempt(client, f"https://127.0.0.1:{server.port}/")) == "no TLS handshake within 0.05 s"
 
 
 def test_a_port_that_speaks_no_tls(connect: Connect) -> None:
@@ -158,10 +156,7 @@ def test_the_socks_proxy_closes(connect: Connect) -> None:
 
     with Server(greets) as proxy:
         client = connect(proxy=f"socks5://127.0.0.1:{proxy.port}")
-        assert (
-            not_sent(attempt(client, "http://api.shop.example/"))
-            == "the connection was closed before the request"
-        )
+        assert not_sent(attempt(client, "http://api.shop.example/")) == "the connection was closed before the request"
 
 
 # --- refused before the first byte -----------------------------------------------------------------------------
@@ -254,9 +249,7 @@ def test_a_request_hook_raises(connect: Connect) -> None:
     assert server.connections == 0
 
 
-def test_ctrl_c_while_waiting_for_the_pool(
-    connect: Connect, module: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_while_waiting_for_the_pool(connect: Connect, module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     client = connect()
 
     def interrupted(*_args: Any) -> None:

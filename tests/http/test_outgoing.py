@@ -93,9 +93,7 @@ def test_credentials(client: Any, auth: Any, headers: dict[str, str], expected: 
 
 def test_userinfo_and_the_clients_auth_are_credentials(connect: Connect) -> None:
     assert prepared(connect(base_url="https://u:p@api.shop.example")).outgoing.credentials
-    assert prepared(connect(base_url=BASE, auth=("u", "p"))).outgoing.credentials == (
-        ("authorization", "Basic dTpw"),
-    )
+    assert prepared(connect(base_url=BASE, auth=("u", "p"))).outgoing.credentials == (("authorization", "Basic dTpw"),)
 
 
 def test_a_cookie_and_a_proxys_credential_are_none(client: Any) -> None:
@@ -120,9 +118,7 @@ BODIES: list[dict[str, Any]] = [
 @pytest.mark.parametrize("options", BODIES)
 def test_a_resend_is_the_same_but_for_credentials(connect: Connect, options: dict[str, Any]) -> None:
     first = connect(base_url=BASE)
-    ready = prepared(
-        first, **{**options, "headers": {**options.get("headers", {}), "Authorization": "Bearer old"}}
-    )
+    ready = prepared(first, **{**options, "headers": {**options.get("headers", {}), "Authorization": "Bearer old"}})
     assert ready.request.read() == ready.outgoing.body
     other = connect(base_url=BASE, headers={"User-Agent": "newer/2", "Accept-Language": "de"})
     later = prepared(other, json={"never": "sent"}, headers={"Authorization": "Bearer new"})
@@ -244,9 +240,7 @@ def test_a_wrong_option_is_told_without_its_value(client: Any, options: dict[str
     assert caught.value.__cause__ is None
 
 
-@pytest.mark.parametrize(
-    "url", ["orders\n", "https://", "ftp://api.shop.example/", "https://a:b:c/", "http://:80/"]
-)
+@pytest.mark.parametrize("url", ["orders\n", "https://", "ftp://api.shop.example/", "https://a:b:c/", "http://:80/"])
 def test_a_wrong_url_is_refused(connect: Connect, url: str) -> None:
     with pytest.raises(UsageError, match="URL"):
         prepared(connect(), url)
@@ -322,9 +316,7 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-names = st.sampled_from(
-    ["content", "data", "files", "json", "params", "headers", "auth", "timeout", "extensions"]
-)
+names = st.sampled_from(["content", "data", "files", "json", "params", "headers", "auth", "timeout", "extensions"])
 
 
 idle = httpx.Client(base_url=BASE, transport=httpx.MockTransport(lambda _request: httpx.Response(200)))

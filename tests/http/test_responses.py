@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from samekey._core.model import Record, Reply
+from samekey._core.reading import reference_of, result_of
 from samekey._core.states import Status
 from samekey.errors import ActionRejectedError, UsageError
 from samekey.http.library import HTTPX, Library
-from samekey._core.reading import reference_of, result_of
 from samekey.http.responses import rebuild, stripped
 from tests.http.conftest import attempt
 from tests.http.servers import Peer, Server
@@ -118,9 +118,7 @@ def test_a_body_that_was_not_kept_is_never_empty(
     assert response.raise_for_status().headers["location"] == "/7"
     assert str(response.request.url) == URL
     assert repr(response) == "<Response [201 Created]>"
-    with pytest.raises(
-        UsageError, match=r"^create_order\(customer=42\): the body of this earlier result was not kept"
-    ):
+    with pytest.raises(UsageError, match=r"^create_order\(customer=42\): the body of this earlier result was not kept"):
         read(response)
 
 
@@ -251,9 +249,7 @@ documents = st.recursive(
 def test_every_leaf_can_be_pointed_at(document: Any, data: st.DataObject) -> None:
     pointer, value = "", document
     while isinstance(value, (dict, list)) and value:
-        token = data.draw(
-            st.sampled_from(sorted(value)) if isinstance(value, dict) else st.integers(0, len(value) - 1)
-        )
+        token = data.draw(st.sampled_from(sorted(value)) if isinstance(value, dict) else st.integers(0, len(value) - 1))
         value = value[token]
         pointer += "/" + str(token).replace("~", "~0").replace("/", "~1")
     expected = None if isinstance(value, (dict, list)) else str(value) or None

@@ -227,9 +227,7 @@ def while_it_waits(
         os.close(other)
 
 
-def test_a_signal_does_not_end_the_wait_for_the_lock(
-    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_signal_does_not_end_the_wait_for_the_lock(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     row = while_it_waits(store, monkeypatch, 5, lambda: None)
     assert stored(store, "waited") == row
 

@@ -60,26 +60,20 @@ def test_what_was_acknowledged_is_there_after_a_power_loss(
 ) -> None:
     with capsys.disabled():
         moments = judge.cuts // len(DISKS) // len(VARIANTS)
-        print(
-            f"\n{judge.cuts} power cuts at {moments} moments left {judge.images} images; SAMEKEY_SEED={SEED}"
-        )
+        print(f"\n{judge.cuts} power cuts at {moments} moments left {judge.images} images; SAMEKEY_SEED={SEED}")
     assert not losses, told(losses)
     assert judge.cuts > 4_000
 
 
 @pytest.mark.parametrize("tidied", [False, True])
-def test_a_claim_that_follows_a_failed_sync_is_there_after_a_power_loss(
-    tmp_path: Path, *, tidied: bool
-) -> None:
+def test_a_claim_that_follows_a_failed_sync_is_there_after_a_power_loss(tmp_path: Path, *, tidied: bool) -> None:
     losses = list(all_losses(tmp_path, "unix", partial(failed_sync, tidied=tidied)))
     # The claim whose sync failed was told to be uncertain, so it may be there.
     broken = [loss for loss in losses if not ("states 1 to 2" in loss and "identity-two" in loss)]
     assert not broken, told(broken)
 
 
-def all_losses(
-    folder: Path, disk: str, life: Callable[[SQLiteStore, Teller], None], **instead: str
-) -> Iterator[str]:
+def all_losses(folder: Path, disk: str, life: Callable[[SQLiteStore, Teller], None], **instead: str) -> Iterator[str]:
     """What a store loses whose statements `PRAGMA synchronous = NAME` have another name."""
     pragma = "PRAGMA synchronous = "
     for name in ("lived", "after"):

@@ -71,9 +71,7 @@ def _digested(request: Outgoing) -> tuple[Content, Fingerprint]:
     return _digests[request.body]
 
 
-def plan_of(
-    world: World, process: Process, action: str, request: Outgoing, *, recovering: bool = False
-) -> Plan:
+def plan_of(world: World, process: Process, action: str, request: Outgoing, *, recovering: bool = False) -> Plan:
     """What is fixed when an action is begun."""
     content, digest = _digested(request)
     profile = world.scenario.profile
@@ -112,16 +110,12 @@ def _ports(world: World, process: Process, action: str, request: Outgoing) -> Po
     return ports
 
 
-def _send(
-    world: World, process: Process, action: str, request: Outgoing, step: Send, ports: Ports
-) -> Exchange:
+def _send(world: World, process: Process, action: str, request: Outgoing, step: Send, ports: Ports) -> Exchange:
     world.pause("before send")
     ports.attempting = True
     if SimClock(world, process).now().wall >= step.not_after:
         world.reached["too_late"] += 1
-        return Exchange(
-            None, Failure(sent=False, summary="the time for this attempt ran out before it began")
-        )
+        return Exchange(None, Failure(sent=False, summary="the time for this attempt ran out before it began"))
     if world.fault("not_sent"):
         return Exchange(None, Failure(sent=False, summary="connection refused"))
     profile = world.scenario.profile
@@ -151,9 +145,7 @@ def _check_recorded(world: World, process: Process, step: Send) -> None:
     record = step.record
     lease = world.store.attempts.get((record.idempotency_key, record.fence, record.attempts))
     if lease is None:
-        world.broken.append(
-            f"promise 4: attempt {record.attempts} of {record.idempotency_key[:8]} was not recorded"
-        )
+        world.broken.append(f"promise 4: attempt {record.attempts} of {record.idempotency_key[:8]} was not recorded")
     elif SimClock(world, process).now().wall >= lease:
         world.broken.append(
             f"promise 4: attempt {record.attempts} of {record.idempotency_key[:8]} was sent after its lease"
@@ -196,9 +188,7 @@ def _tell(world: World, action: str, done: Done, sent_by_then: int) -> str:
     if error is None and done.reply is not None:
         reference = done.reply.body.decode().partition('"id": "')[2].partition('"')[0]
     world.reached[f"told {verdict}"] += 1
-    must = verdict in {"ActionRejectedError", "NotSentError"} or (
-        verdict == "success" and _unrepeatable(world)
-    )
+    must = verdict in {"ActionRejectedError", "NotSentError"} or (verdict == "success" and _unrepeatable(world))
     if must and record is not None and done.unrecorded is None and not world.store.survives(record):
         world.broken.append(f"promise 3: {action} was told {verdict}, which a power loss would forget")
     if done.run.recovered:
@@ -215,9 +205,7 @@ def _tell(world: World, action: str, done: Done, sent_by_then: int) -> str:
             verdict,
             reference,
             record.idempotency_key if record else None,
-            frozenset(
-                request.number for request in world.requests[:sent_by_then] if request.action == action
-            ),
+            frozenset(request.number for request in world.requests[:sent_by_then] if request.action == action),
             done.reply is None,
             done.unrecorded is not None,
         )

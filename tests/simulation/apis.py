@@ -103,11 +103,7 @@ class API:
         if known.payload != request.payload and not behaviour.blind:
             return Reply(422, JSON, b'{"error": {"type": "idempotency_error"}}')
         if known.reply is None:
-            return (
-                None
-                if behaviour.short_lock
-                else Reply(409, JSON, b'{"error": {"code": "idempotency_key_in_use"}}')
-            )
+            return None if behaviour.short_lock else Reply(409, JSON, b'{"error": {"code": "idempotency_key_in_use"}}')
         if behaviour.repeats:
             self._happen(request, now)
         return known.reply

@@ -213,9 +213,7 @@ class ProcessStore:
         latest = max(row.created_at for rows in self._shared.rows.values() for row in rows)
         own = record.holder == self.holder
         task = (record.identity, record.generation, record.fence)
-        alive = (
-            task in self._process.running if own else self._world.is_alive(record.holder, self._process.host)
-        )
+        alive = task in self._process.running if own else self._world.is_alive(record.holder, self._process.host)
         return Existing(record, alive=alive, own=own and alive, high_water=max(latest, record.last_seen_at))
 
     def _event(self, record: Record, event: Event | None) -> None:

@@ -98,9 +98,7 @@ class Scenario:
 
 HONEST: tuple[Scenario, ...] = (
     Scenario("keyed, stored errors"),
-    Scenario(
-        "keyed, errors rolled back", CODED, Behaviour(errors="rolled_back"), outcomes=("refused", "error")
-    ),
+    Scenario("keyed, errors rolled back", CODED, Behaviour(errors="rolled_back"), outcomes=("refused", "error")),
     Scenario(
         "refusals stored",
         replace(CODED, stored_refusals=frozenset({402})),
@@ -129,9 +127,7 @@ HONEST: tuple[Scenario, ...] = (
 _RELEASING = Behaviour(releases_after_effect=True)
 
 DISHONEST: tuple[Scenario, ...] = (
-    Scenario(
-        "forgets early", GENERIC, Behaviour(forgets_early=True, window=HOUR), delays=(0.0, 0.2, 7.0, 900.0)
-    ),
+    Scenario("forgets early", GENERIC, Behaviour(forgets_early=True, window=HOUR), delays=(0.0, 0.2, 7.0, 900.0)),
     Scenario("releases the key after an effect", GENERIC, _RELEASING),
     Scenario("locks too short", GENERIC, Behaviour(short_lock=True)),
     Scenario("repeats and replays a perfect answer", GENERIC, Behaviour(repeats=True)),

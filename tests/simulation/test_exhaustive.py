@@ -73,7 +73,5 @@ def test_no_small_history_breaks_a_promise(name: str, scope: tuple[int, int, int
         assert not broken, f"{broken}; replay: small(bounded(...), Choices(given={choices.drawn}))"
 
     count = every(run, most=MOST)
-    print(
-        f"{name}: {actions} actions, {crashes} crashes, {faults} faults, {switches} switches: {count} histories"
-    )
+    print(f"{name}: {actions} actions, {crashes} crashes, {faults} faults, {switches} switches: {count} histories")
     assert count > 20  # a scope that collapsed would prove nothing

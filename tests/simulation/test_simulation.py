@@ -54,16 +54,13 @@ def test_no_history_breaks_a_promise_where_the_api_honours_its_profile() -> None
     broken: list[tuple[int, str, list[int]]] = []
     reached: Counter[str] = Counter()
     chunks = [
-        (seed, min(seed + CHUNK, FIRST_SEED + HISTORIES))
-        for seed in range(FIRST_SEED, FIRST_SEED + HISTORIES, CHUNK)
+        (seed, min(seed + CHUNK, FIRST_SEED + HISTORIES)) for seed in range(FIRST_SEED, FIRST_SEED + HISTORIES, CHUNK)
     ]
     with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
         for found, counts in pool.imap_unordered(simulate, chunks):
             broken += found
             reached.update(counts)
-    assert not broken, "\n".join(
-        explain(named(name), seed, drawn) for seed, name, drawn in broken[:EXPLAINED]
-    )
+    assert not broken, "\n".join(explain(named(name), seed, drawn) for seed, name, drawn in broken[:EXPLAINED])
     if HISTORIES >= 20_000:
         missing = [name for name in SOMETIMES if not reached[name]]
         assert not missing, f"never reached: {', '.join(missing)}"

@@ -175,11 +175,7 @@ class World:
 
     def _delay(self) -> float:
         delays = self.scenario.delays
-        return (
-            delays[self.choices.pick(len(delays), (6, 4, 2, 1)[: len(delays)])]
-            if len(delays) > 1
-            else delays[0]
-        )
+        return delays[self.choices.pick(len(delays), (6, 4, 2, 1)[: len(delays)])] if len(delays) > 1 else delays[0]
 
     def _maybe_break(self, process: Process, where: str) -> None:
         scenario = self.scenario

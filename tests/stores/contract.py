@@ -365,9 +365,7 @@ A_RECORD = given(
 )
 
 
-def assert_whatever_was_stored_comes_back(
-    store: Store, moment: datetime, texts: dict[str, str], body: bytes
-) -> None:
+def assert_whatever_was_stored_comes_back(store: Store, moment: datetime, texts: dict[str, str], body: bytes) -> None:
     """For a property test, which a class that is shared between stores cannot hold."""
     name = str(next(_numbers))
     changes: dict[str, Any] = {"scope": texts, "field_digests": texts, "volatile": tuple(texts)}

@@ -147,18 +147,14 @@ class Settlements:
         assert stored(store) == row
 
     @pytest.mark.parametrize("move", SETTLING)
-    def test_of_a_claim_that_was_never_written_there_is_nothing_to_settle(
-        self, store: Store, move: Move
-    ) -> None:
+    def test_of_a_claim_that_was_never_written_there_is_nothing_to_settle(self, store: Store, move: Move) -> None:
         assert store.settle(settlement(record(store), move)) is None
         assert store.find() == []
 
     def test_a_reply_of_half_a_character_is_kept_as_well_as_it_can_be(self, store: Store) -> None:
         row = claimed(store)
         store.settle(
-            settlement(
-                row, result=Result(201, (), None, "ord_\ud800"), event=Event(at(1), "replay", "\udfff")
-            )
+            settlement(row, result=Result(201, (), None, "ord_\ud800"), event=Event(at(1), "replay", "\udfff"))
         )
         assert stored(store).response_reference == "ord_?"
         assert store.events(row.idempotency_key)[0].detail == "?"

@@ -61,9 +61,7 @@ def log_size(store: SQLiteStore) -> int:
     return os.stat(f"{store.location}-wal").st_size
 
 
-def test_the_keeper_empties_the_log_after_a_settlement(
-    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_keeper_empties_the_log_after_a_settlement(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_keeper, "DELAY", 0.01)
     emptied = threading.Event()
     work = store._engine.keeper._work
@@ -183,9 +181,7 @@ def plan(store: SQLiteStore, text: str) -> str:
     count = 7 if "?7" in text else 4
     return " | ".join(
         str(row[3])
-        for row in engine.read(
-            lambda c: c.execute(f"EXPLAIN QUERY PLAN {text}", parameters[:count]).fetchall()
-        )
+        for row in engine.read(lambda c: c.execute(f"EXPLAIN QUERY PLAN {text}", parameters[:count]).fetchall())
     )
 
 

@@ -31,9 +31,7 @@ def test_a_path_is_a_file(tmp_path: Path, kind: type) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_relative_path_and_a_home_are_made_absolute(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_relative_path_and_a_home_are_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert open_store("a.db").location == os.path.join(os.getcwd(), "a.db")
@@ -83,9 +81,7 @@ def test_the_default_is_under_the_state_directory(
 
 
 @pytest.mark.parametrize("hint", ["mark", "cgroup"])
-def test_in_a_container_the_default_is_warned_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, hint: str
-) -> None:
+def test_in_a_container_the_default_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture, hint: str) -> None:
     (tmp_path / hint).write_text("0::/kubepods/pod1\n")
     store = open_store(None)
     assert [(record.name, record.levelno) for record in caplog.records] == [("samekey", logging.WARNING)]

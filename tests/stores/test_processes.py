@@ -270,9 +270,7 @@ def test_what_another_holder_is(store: SQLiteStore, holder: str, *, alive: bool)
     assert (found.alive, found.own) == (alive, False)
 
 
-def test_where_the_boot_is_unknown_the_lease_decides(
-    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_the_boot_is_unknown_the_lease_decides(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_boot, "_known", [None])
     claimed(store, holder="-.1.2.ab.host")
     assert existing(store).alive

@@ -239,9 +239,7 @@ def test_all_of_a_body_is_no_part_of_it(fault: CutJson | Truncate) -> None:
 
 
 @pytest.mark.parametrize("fault", [Fault.CONNECT_REFUSED, Fault.CONNECT_TIMEOUT], ids=str)
-def test_a_socket_server_says_that_it_cannot_refuse_single_connections(
-    server: FlakyServer, fault: Fault
-) -> None:
+def test_a_socket_server_says_that_it_cannot_refuse_single_connections(server: FlakyServer, fault: Fault) -> None:
     with pytest.raises(ValueError, match="needs FaultTransport"):
         server.script(fault)
     with pytest.raises(ValueError, match="needs FaultTransport"):

@@ -225,9 +225,7 @@ def statuses(order_of_carts: list[int], *, seed: int, keys: str = "") -> dict[in
 
 
 @given(st.permutations([0, 0, 0, 1, 1, 1, 2, 2, 2]), st.integers(0, 5))
-def test_chaos_does_not_depend_on_how_requests_interleave_nor_on_their_keys(
-    carts: list[int], seed: int
-) -> None:
+def test_chaos_does_not_depend_on_how_requests_interleave_nor_on_their_keys(carts: list[int], seed: int) -> None:
     assert statuses(carts, seed=seed, keys="a") == statuses(sorted(carts), seed=seed, keys="b")
 
 

@@ -208,9 +208,7 @@ def test_a_hook_may_close_the_server_itself(server: FlakyServer, client: httpx.C
     assert server.effects == []
 
 
-def test_a_dropped_idle_connection_is_replaced_by_a_new_one(
-    server: FlakyServer, client: httpx.Client
-) -> None:
+def test_a_dropped_idle_connection_is_replaced_by_a_new_one(server: FlakyServer, client: httpx.Client) -> None:
     def used(events: list[str]) -> int:
         trace = {"trace": lambda name, _: events.append(name)}
         return client.post("/orders", extensions=trace).status_code
@@ -272,9 +270,7 @@ def test_nothing_is_left_after_closing() -> None:
         with FlakyServer() as server, contextlib.ExitStack() as stack:
             faults = [Fault.STALL, Fault.COMMIT_THEN_RESET, Fault.TRUNCATE, Fault.GARBAGE]
             server.script(*faults)
-            socks = [
-                stack.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in range(8)
-            ]
+            socks = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in range(8)]
             with server.hold("before_reply") as held:
                 for sock in socks[:6]:
                     sock.sendall(POST + b"\r\n")

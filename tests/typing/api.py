@@ -56,9 +56,7 @@ profile = samekey.Provider(
 )
 
 
-def look_up(
-    http: httpx.Client, record: samekey.Record
-) -> samekey.Found | samekey.Absent | samekey.Inconclusive:
+def look_up(http: httpx.Client, record: samekey.Record) -> samekey.Found | samekey.Absent | samekey.Inconclusive:
     """Every answer that a look-up may give."""
     answer = http.get("/orders", params={"cart": record.scope["cart"]})
     if answer.status_code == 404:
@@ -106,9 +104,7 @@ def actions() -> None:
     with plain as client:
         assert_type(client, samekey.Client[httpx.Response])
         assert_type(client.store.location, str)
-        with client.action(
-            create_order, scope={"customer": 42, "cart": "c-9"}, correlation_id="run-7"
-        ) as action:
+        with client.action(create_order, scope={"customer": 42, "cart": "c-9"}, correlation_id="run-7") as action:
             assert_type(action, samekey.Action[httpx.Response])
             assert_type(action.post("/orders", json={"total": "19.99"}), httpx.Response)
             assert_type(action.request("POST", "/orders", content=b"{}"), httpx.Response)

@@ -170,7 +170,9 @@ def _anew(plan: Plan, record: Record) -> Decision:
 
 
 def _after_refusal(plan: Plan, record: Record, waited: int | None) -> Decision:
-    stored = Refuse(words.rejected(record, status=record.response_status, stored=True, in_front=False), record, "replay")
+    stored = Refuse(
+        words.rejected(record, status=record.response_status, stored=True, in_front=False), record, "replay"
+    )
     fresh = record.completed_at is not None and record.completed_at > plan.started.wall
     if waited == record.generation or fresh or plan.recovering:
         return stored

@@ -68,7 +68,13 @@ class Judgement:
 
 
 def judge(
-    profile: Profile, contract: Contract, answer: Reply | Failure, *, alone: bool, json_sent: bool, now: datetime
+    profile: Profile,
+    contract: Contract,
+    answer: Reply | Failure,
+    *,
+    alone: bool,
+    json_sent: bool,
+    now: datetime,
 ) -> Judgement:
     """Judges one attempt.
 
@@ -173,10 +179,8 @@ def _client_error(profile: Profile, reply: Reply, summary: str, *, alone: bool) 
 
 
 def _server_error(profile: Profile, contract: Contract, reply: Reply, summary: str) -> Judgement:
-    if contract.on_server_error == "profile":
-        allowed = profile.after_5xx == "resend"
-    else:
-        allowed = contract.on_server_error == "resend"
+    word = profile.after_5xx if contract.on_server_error == "profile" else contract.on_server_error
+    allowed = word == "resend"
     if not allowed or replayed(profile, reply):
         return Judgement(Kind.UNKNOWN, summary, review="server_error" if profile.keyed else "")
     return Judgement(Kind.UNKNOWN, summary, resend=True)

@@ -89,7 +89,7 @@ class Fingerprint:
 
     @property
     def fields(self) -> Mapping[str, str]:
-        """ "method", "url" and JSON pointers → 8-byte digests in hex. Made when first asked for: few need them."""
+        """JSON pointers, "method" and "url" → 8-byte digests in hex. Made when first asked for: few need them."""
         if self._fields is None:
             self._fields = self._make()
         return self._fields
@@ -217,7 +217,13 @@ def _at(value: Any, pointer: str) -> Iterator[Any]:
         name = part.replace("~1", "/").replace("~0", "~")
         if isinstance(value, dict) and name in value:
             value = value[name]
-        elif isinstance(value, list) and name.isascii() and name.isdecimal() and len(name) < 10 and int(name) < len(value):
+        elif (
+            isinstance(value, list)
+            and name.isascii()
+            and name.isdecimal()
+            and len(name) < 10
+            and int(name) < len(value)
+        ):
             value = value[int(name)]
         else:
             return

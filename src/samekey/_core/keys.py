@@ -84,10 +84,14 @@ def scope_texts(operation_name: str, declared: tuple[str, ...] | None, scope: Ma
         UsageError: a field is missing, extra, None, a float, or of a type that has no single spelling.
     """
     if not isinstance(scope, Mapping):
-        raise UsageError(f"{operation_name}: scope is a {type(scope).__name__}; give a mapping of field names to values.")
+        raise UsageError(
+            f"{operation_name}: scope is a {type(scope).__name__}; give a mapping of field names to values."
+        )
     if declared is None:
         if not scope:
-            raise UsageError(f"{operation_name}: the scope is empty, which makes every call the same action; name its fields.")
+            raise UsageError(
+                f"{operation_name}: the scope is empty, which makes every call the same action; name its fields."
+            )
     elif len(scope) != len(declared) or not all(name in scope for name in declared):
         raise UsageError(_names_differ(operation_name, declared, scope))
     texts: dict[str, str] = {}
@@ -132,7 +136,9 @@ def _text(operation_name: str, name: str, value: Any) -> str:
         raise UsageError(f"{where} is a float, which has no single spelling; pass a Decimal or a str.")
     text = _spell(where, value)
     if len(text) > MAX_SCOPE_TEXT:
-        raise UsageError(f"{where} has {len(text)} characters; a scope names a business object in at most {MAX_SCOPE_TEXT}.")
+        raise UsageError(
+            f"{where} has {len(text)} characters; a scope names a business object in at most {MAX_SCOPE_TEXT}."
+        )
     return text
 
 

@@ -91,9 +91,7 @@ class Pause:
     stop: str = ""
 
 
-def next_pause(
-    backoff: Backoff, *, attempt: int, elapsed: float, jitter: float, hint: float | None
-) -> Pause:
+def next_pause(backoff: Backoff, *, attempt: int, elapsed: float, jitter: float, hint: float | None) -> Pause:
     """Decides whether and after how many seconds the next attempt may be made.
 
     Args:
@@ -144,8 +142,9 @@ def _number(text: str | None) -> float | None:
 
 @dataclass(slots=True)
 class Bucket:
-    """A retry budget's state for one origin: a token bucket that time and traffic fill (rule and numbers as in
-    Finagle's `RetryBudget`). Not locked: its owner locks.
+    """A retry budget's state for one origin: a token bucket that time and traffic fill.
+
+    Rule and numbers are those of Finagle's `RetryBudget`. Not locked: its owner locks.
 
     Attributes:
         ratio: tokens each first attempt brings.

@@ -14,6 +14,8 @@ from samekey.errors import SamekeyError
 FOUND: Final = "found"
 ABSENT: Final = "absent"
 INCONCLUSIVE: Final = "inconclusive"
+NEVER_MADE: Final = Judgement(Kind.NOT_SENT, "interrupted before it was sent")
+"""What an attempt means that was permitted and provably not made."""
 
 
 @fixed

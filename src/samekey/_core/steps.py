@@ -15,7 +15,7 @@ from samekey._core.freezing import unfreeze
 from samekey._core.model import Event, Failure, Frozen, Moment, Record, Reply
 from samekey._core.plan import Plan
 from samekey._core.policy import next_pause
-from samekey._core.run import ABSENT, FOUND, Attempt, Done, LookedUp, Run
+from samekey._core.run import ABSENT, FOUND, NEVER_MADE, Attempt, Done, LookedUp, Run
 from samekey._core.states import Status
 from samekey._core.values import fixed
 from samekey._core.verbs import (
@@ -40,9 +40,7 @@ class Reservation:
     run: Run
     claim: Claim
 
-    def next(
-        self, reply: Claimed | Existing | DuplicateFound | ScopeNamesDiffer | StoreFailed, now: Moment
-    ) -> "Step":
+    def next(self, reply: Claimed | Existing | DuplicateFound | ScopeNamesDiffer | StoreFailed, now: Moment) -> "Step":
         """The claim is ours, or the store knows better."""
         plan = self.run.plan
         match reply:
@@ -70,7 +68,7 @@ class Await:
     existing: Existing
     seconds: float
 
-    def next(self, reply: Existing | None | StoreFailed, now: Moment) -> "Step":
+    def next(self, reply: Existing | StoreFailed | None, now: Moment) -> "Step":
         """The holder ended, or is still on it."""
         run = replace(self.run, waited=self.existing.record.generation)
         match reply:
@@ -116,7 +114,11 @@ class Renew:
         if last is None or (proven and record.open_attempts <= 1):
             return Done(self.run, record, words.store_failed(plan, reply.error, record, uncertain=reply.uncertain))
         summary = f"{last.summary}; then {reply.error}"
-        return Done(self.run, record, words.unknown(record, summary=summary, retry_after=None, retry_until=self.closes_at))
+        return Done(
+            self.run,
+            record,
+            words.unknown(record, summary=summary, retry_after=None, retry_until=self.closes_at),
+        )
 
     def interrupted(self, now: Moment) -> "Step":
         """The attempt may be recorded; it was not made."""
@@ -197,14 +199,10 @@ class Sleep:
         if window is not None and not window.open:
             return _review(self.attempt, window.reason, now)
         frozen = unfreeze(record.frozen_request or b"")
-        renewal = verdicts.renewal(
-            self.run.plan,
-            record,
-            now,
-            take_over=record.lease_expires_at is None or now.wall >= record.lease_expires_at,
-            open_attempts=record.open_attempts + self.attempt.maybe_done,
-            event=Event(now.wall, "retry", judgement.summary),
-        )
+        plan, event = self.run.plan, Event(now.wall, "retry", judgement.summary)
+        lease_over = record.lease_expires_at is None or now.wall >= record.lease_expires_at
+        count = record.open_attempts + self.attempt.maybe_done
+        renewal = verdicts.renewal(plan, record, now, take_over=lease_over, open_attempts=count, event=event)
         closes_at = window.closes_at if window else renewal.lease_expires_at
         return Renew(self.run, record, renewal, frozen, closes_at, judgement)
 
@@ -370,7 +368,8 @@ def _give_up(attempt: Attempt, now: Moment, *, retry_after: float | None, kind: 
     run, record, judgement = attempt.run, attempt.record, attempt.judgement
     if not attempt.maybe_done and record.open_attempts <= 1:
         verdict = attempt.verdict(now, retry_after=retry_after if judgement.hint else None, retry_until=None)
-        return Settle(run, record, verdicts.nothing_done(run.plan, record, judgement.summary, now), verdict, attempt.reply)
+        settlement = verdicts.nothing_done(run.plan, record, judgement.summary, now)
+        return Settle(run, record, settlement, verdict, attempt.reply)
     window = window_now(run.plan, record, now)
     verdict = attempt.verdict(now, retry_after=retry_after, retry_until=window.closes_at if window.open else None)
     return Settle(run, record, verdicts.no_answer(record, judgement, now, kind=kind), verdict, attempt.reply)
@@ -395,5 +394,5 @@ def _stop(run: Run, record: Record, reason: str, summary: str, now: Moment, repl
 
 def _settle_not_sent(run: Run, record: Record, now: Moment) -> Step:
     """An attempt that was permitted and provably not made."""
-    run, judgement = replace(run, interrupted=True), Judgement(Kind.NOT_SENT, "interrupted before it was sent")
-    return _give_up(Attempt(run, record, judgement, None, interrupted=True), now, retry_after=None)
+    attempt = Attempt(replace(run, interrupted=True), record, NEVER_MADE, None, interrupted=True)
+    return _give_up(attempt, now, retry_after=None)

@@ -75,7 +75,6 @@ class Verdict:
                     record, summary=self.summary, retry_after=self.retry_after, retry_until=self.retry_until
                 )
 
-
     def unrecorded(self, record: Record, window: Window, failed: StoreError) -> SamekeyError:
         """What is told where the store could not write it: never that nothing happened (R7)."""
         if self.reason or not window.open:
@@ -89,9 +88,7 @@ def expect(record: Record) -> Expect:
     return Expect(record.generation, record.fence, record.status)
 
 
-def renewal(
-    plan: Plan, record: Record, now: Moment, *, take_over: bool, open_attempts: int, event: Event
-) -> Renewal:
+def renewal(plan: Plan, record: Record, now: Moment, *, take_over: bool, open_attempts: int, event: Event) -> Renewal:
     """Permission for a further attempt, to be written before it is made (R5)."""
     return Renewal(
         identity=record.identity,

@@ -1,4 +1,4 @@
-"""The sentences users read. Form: `NAME(scope): what happened, whether anything was sent, what to do next.`
+"""The sentences users read: `NAME(scope): what happened, whether anything was sent, what to do next`.
 
 Never a body, a credential, or a URL with its query; times are UTC.
 """

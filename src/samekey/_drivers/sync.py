@@ -36,7 +36,7 @@ def drive(step: Step, ports: Ports) -> Done:
                     continue
                 step = _perform(step, ports)
                 interruption = interruption or ports.interruption
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - the truth is written down, then it goes on
                 interruption = interruption or error
                 times += 1
                 if times > MOST_INTERRUPTIONS:

@@ -17,9 +17,7 @@ from samekey.cli.show import show
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-EPILOG: Final = (
-    "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
-)
+EPILOG: Final = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
 
 app: Final = typer.Typer(
     name="samekey",

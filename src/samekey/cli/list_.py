@@ -44,9 +44,7 @@ def list_actions(
 ) -> None:
     """Show the actions in the store, newest first."""
     with existing_store(store) as opened:
-        records = opened.find(
-            statuses=status or None, operation_name=operation, newest_first=True, limit=limit + 1
-        )
+        records = opened.find(statuses=status or None, operation_name=operation, newest_first=True, limit=limit + 1)
         location = opened.location
     shown, more = records[:limit], len(records) > limit
     if json:
@@ -69,9 +67,7 @@ def _nothing(location: str, *, filtered: bool) -> str:
 
 
 def _table(records: Sequence[Record], now: datetime) -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold"
-    )
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("key", no_wrap=True)
     table.add_column("action", overflow="fold", ratio=1)
     table.add_column("status", no_wrap=True)

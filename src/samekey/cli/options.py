@@ -39,9 +39,7 @@ def existing_store(spec: str | None) -> Iterator[Store]:
     with sentences():
         store = open_store(spec)
         if isinstance(store, MemoryStore):
-            raise UsageError(
-                "memory:// lives inside the program that uses it; give the path of a store on disk."
-            )
+            raise UsageError("memory:// lives inside the program that uses it; give the path of a store on disk.")
         if isinstance(store, SQLiteStore) and not _is_there(store.location):
             leave(Exit.NOT_FOUND, NOTHING.format(place=store.location) + _hint(spec))
         try:

@@ -25,9 +25,7 @@ _UNFREEZABLE = (
 )
 
 
-def read_body(
-    library: Library[Any, Any], request: Any, options: Mapping[str, Any], freeze: str
-) -> bytes | None:
+def read_body(library: Library[Any, Any], request: Any, options: Mapping[str, Any], freeze: str) -> bytes | None:
     """The exact bytes of the body, now held by the request; None for a stream that a fingerprint stands for.
 
     Raises:
@@ -40,9 +38,7 @@ def read_body(
         if limit is not None:
             raise UsageError(f"the body is a stream, which {_UNFREEZABLE}")
         if not fingerprinted:
-            raise UsageError(
-                "the body is a stream, which can be read once; give fingerprint= text that stands for it."
-            )
+            raise UsageError("the body is a stream, which can be read once; give fingerprint= text that stands for it.")
         return None
     if options.get("files"):
         # As large as a disk, perhaps. With a fingerprint it is sent from where it is.

@@ -56,9 +56,7 @@ def check_options(options: Mapping[str, Any], *, asynchronous: bool) -> None:
     _check_extensions(options.get("extensions"), asynchronous=asynchronous)
     fingerprint = options.get("fingerprint")
     if fingerprint is not None and not (isinstance(fingerprint, str) and fingerprint):
-        raise UsageError(
-            "fingerprint= is not a str; give text that is the same whenever the body is the same."
-        )
+        raise UsageError("fingerprint= is not a str; give text that is the same whenever the body is the same.")
 
 
 def _check_body(options: Mapping[str, Any], *, asynchronous: bool) -> None:
@@ -86,9 +84,7 @@ def _check_extensions(extensions: Any, *, asynchronous: bool) -> None:
     if not isinstance(extensions, Mapping):
         raise UsageError("extensions= is not a mapping.")
     if "target" in extensions:
-        raise UsageError(
-            "extensions={'target': …} would send something else than the URL says; put it into the URL."
-        )
+        raise UsageError("extensions={'target': …} would send something else than the URL says; put it into the URL.")
     trace = extensions.get("trace")
     if trace is not None and inspect.iscoroutinefunction(trace) is not asynchronous:
         kind = "an 'async def'" if asynchronous else "a plain 'def'"

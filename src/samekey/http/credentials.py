@@ -17,9 +17,7 @@ _PARAMS: Final = frozenset({"api_key", "apikey", "api-key"})
 _JWT: Final = re.compile(r"(?:\S+\s+)?[\w-]+\.[\w-]+\.[\w-]*")
 
 
-def credentials_of(
-    library: Library[Any, Any], client: Any, request: Any, headers: Headers, auth: Any
-) -> Headers:
+def credentials_of(library: Library[Any, Any], client: Any, request: Any, headers: Headers, auth: Any) -> Headers:
     """The header fields that name the account, to be digested and forgotten.
 
     Tokens that rotate are left out, and so is what only an authentication flow knows that has to ask a server.

@@ -258,13 +258,9 @@ class Watch:
                 summary="the connection ended before an answer, and a silent second send was stopped",
             )
         # Ctrl-C, exit, cancellation, a generator that is closed: none of them is an Exception.
-        return Failure(
-            sent=sent, summary=summarise(error, self), interrupted=not isinstance(error, Exception)
-        )
+        return Failure(sent=sent, summary=summarise(error, self), interrupted=not isinstance(error, Exception))
 
-    def _proven_unsent(
-        self, library: Library[Any, Any], client: Any, auth: Any, error: BaseException
-    ) -> bool:
+    def _proven_unsent(self, library: Library[Any, Any], client: Any, auth: Any, error: BaseException) -> bool:
         if self.sends:
             return self.sends == 1 and self._unwritten
         return (

@@ -32,9 +32,7 @@ def check_client(client: object, *, asynchronous: bool = False) -> None:
     if isinstance(client, library.module.AsyncClient) is not asynchronous:
         if asynchronous:
             raise UsageError("http=: this client is synchronous; give an AsyncClient, or use samekey.Client.")
-        raise UsageError(
-            "http=: this is an AsyncClient; give a synchronous client, or use samekey.AsyncClient."
-        )
+        raise UsageError("http=: this is an AsyncClient; give a synchronous client, or use samekey.AsyncClient.")
     native: Any = client
     if native.is_closed:
         raise UsageError("http=: this client is closed; give an open one, and close it after samekey's.")

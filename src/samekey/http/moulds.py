@@ -49,7 +49,12 @@ Key = tuple[Any, ...]
 
 
 def key_of(
-    library: Library[Any, Any], client: Any, method: str, url: Any, options: Mapping[str, Any], allowed: frozenset[str]
+    library: Library[Any, Any],
+    client: Any,
+    method: str,
+    url: Any,
+    options: Mapping[str, Any],
+    allowed: frozenset[str],
 ) -> Key | None:
     """What tells one mould from another; None for a write that is not the usual one."""
     if len(options) != 1 or options.get("json") is None or type(url) is not str or method not in _METHODS:
@@ -116,7 +121,11 @@ def keep(library: Library[Any, Any], client: Any, key: Key, request: Any, outgoi
 
 def _pour(module: Any, mould: _Mould, method: str, body: bytes, timeouts: dict[str, Any]) -> Any:
     request = module.Request(
-        method, mould.url, headers=mould.headers, stream=module.ByteStream(body), extensions={"timeout": timeouts}
+        method,
+        mould.url,
+        headers=mould.headers,
+        stream=module.ByteStream(body),
+        extensions={"timeout": timeouts},
     )
     request.read()
     request.headers["Content-Length"] = str(len(body))

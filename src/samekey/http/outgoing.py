@@ -119,9 +119,7 @@ def thaw(
     """
     module = library.module
     if frozen.body is None and prepared is None:
-        raise UsageError(
-            'the request was not kept (freeze="nothing"), so only a run that brings it can send it again.'
-        )
+        raise UsageError('the request was not kept (freeze="nothing"), so only a run that brings it can send it again.')
     fresh = client.build_request(frozen.method, frozen.url) if prepared is None else prepared.request
     body = prepared.outgoing.body if frozen.body is None and prepared is not None else frozen.body
     url = urls.with_defaults(library, client, module.URL(frozen.url))
@@ -175,9 +173,7 @@ def _unbuildable(library: Library[Any, Any], given: Mapping[str, Any], error: Ex
     for name in ("files", "data", "content"):
         if given.get(name):
             return f"{name}= is not something httpx can send ({kind})."
-    return (
-        f"httpx cannot build the request ({kind}); check url=, params=, cookies=, timeout= and extensions=."
-    )
+    return f"httpx cannot build the request ({kind}); check url=, params=, cookies=, timeout= and extensions=."
 
 
 def _auth(library: Library[Any, Any], options: Mapping[str, Any]) -> Any:
@@ -185,12 +181,7 @@ def _auth(library: Library[Any, Any], options: Mapping[str, Any]) -> Any:
         return library.module.USE_CLIENT_DEFAULT
     auth = options["auth"]
     pair = isinstance(auth, tuple) and len(auth) == 2 and all(isinstance(part, (str, bytes)) for part in auth)
-    if (
-        auth is None
-        or pair
-        or isinstance(auth, library.module.Auth)
-        or (callable(auth) and not isinstance(auth, type))
-    ):
+    if auth is None or pair or isinstance(auth, library.module.Auth) or (callable(auth) and not isinstance(auth, type)):
         return auth
     raise UsageError("auth= is neither a pair of user and password nor an httpx.Auth.")
 

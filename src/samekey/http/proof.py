@@ -30,9 +30,7 @@ def silence_proves(library: Library[Any, Any], client: Any, request: Any, auth: 
 
 
 def _handler(transport: Any) -> Any:
-    return getattr(type(transport), "handle_async_request", None) or getattr(
-        type(transport), "handle_request", None
-    )
+    return getattr(type(transport), "handle_async_request", None) or getattr(type(transport), "handle_request", None)
 
 
 def _is_native(function: Any, package: str) -> bool:

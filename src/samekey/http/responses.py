@@ -41,9 +41,7 @@ def rebuild(library: Library[Any, T], record: Record) -> T:
         )
         response = _unkept(library.module, status, headers, request, sentence)
     else:
-        response = library.module.Response(
-            status, headers=_encoded(headers), content=content, request=request
-        )
+        response = library.module.Response(status, headers=_encoded(headers), content=content, request=request)
         response.elapsed = timedelta(0)
     made: T = response
     return made
@@ -131,9 +129,7 @@ def _unkept(module: Any, status: int, headers: list[tuple[str, str]], request: A
     return response
 
 
-def _load_unkept(
-    name: str, status: int, headers: list[tuple[str, str]], method: str, url: str, sentence: str
-) -> Any:
+def _load_unkept(name: str, status: int, headers: list[tuple[str, str]], method: str, url: str, sentence: str) -> Any:
     from importlib import import_module
 
     module = import_module(name)

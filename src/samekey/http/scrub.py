@@ -35,9 +35,7 @@ def _root(error: BaseException) -> str:
 def _cut_quotation(error: BaseException) -> None:
     if type(error).__name__ not in _QUOTING:
         return
-    error.args = tuple(
-        _cut(arg) if isinstance(arg, (str, bytes, BaseException)) else arg for arg in error.args
-    )
+    error.args = tuple(_cut(arg) if isinstance(arg, (str, bytes, BaseException)) else arg for arg in error.args)
 
 
 def _cut(arg: Any) -> str:

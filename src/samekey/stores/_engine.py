@@ -83,9 +83,7 @@ class Engine:
 
     def after_fork(self) -> None:
         """Leaves the parent what is the parent's; the next verb opens anew."""
-        _inherited.extend(
-            connection for connection in (self._connection, self._apart) if connection is not None
-        )
+        _inherited.extend(connection for connection in (self._connection, self._apart) if connection is not None)
         self._connection = self._apart = None
         self._lock.abandon()
         self._lock_apart.abandon()
@@ -280,9 +278,7 @@ class Engine:
         level = "FULL" if full else "NORMAL"
         if self._level != level:  # inside the transaction it would be too late
             self._level = ""
-            connection.execute(
-                "PRAGMA synchronous = FULL" if full else "PRAGMA synchronous = NORMAL"
-            ).fetchall()
+            connection.execute("PRAGMA synchronous = FULL" if full else "PRAGMA synchronous = NORMAL").fetchall()
             self._level = level
         connection.execute("BEGIN IMMEDIATE")
 

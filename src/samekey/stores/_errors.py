@@ -47,9 +47,7 @@ _OS: Final = {
 }
 
 
-def from_sqlite(
-    error: sqlite3.Error, path: str, *, so: str = NOTHING_SENT, uncertain: bool = False
-) -> StoreError:
+def from_sqlite(error: sqlite3.Error, path: str, *, so: str = NOTHING_SENT, uncertain: bool = False) -> StoreError:
     """Translates what the SQLite library raised.
 
     Args:

@@ -213,17 +213,11 @@ def _contradiction(generations: Sequence[Record], row: Record, settlement: Settl
         concerned.add(row.generation)
     rows = tuple(_reviewed(other, settlement) for other in generations if other.generation in concerned)
     reference = None if settlement.result is None else settlement.result.reference
-    told = (
-        "the API confirmed an effect without a reference"
-        if reference is None
-        else f"reference {clean(reference)}"
-    )
+    told = "the API confirmed an effect without a reference" if reference is None else f"reference {clean(reference)}"
     event = Event(settlement.at, _CONTRADICTION, told)
     answer = next((new for new in rows if new.generation == row.generation), row)
     extra = () if settlement.event is None else ((answer, settlement.event),)
-    return Verdict(
-        rows, (*((new, event) for new in (rows or (row,))), *extra), Settled(answer, contradiction=True)
-    )
+    return Verdict(rows, (*((new, event) for new in (rows or (row,))), *extra), Settled(answer, contradiction=True))
 
 
 def _reviewed(row: Record, settlement: Settlement) -> Record:

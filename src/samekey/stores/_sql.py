@@ -63,9 +63,7 @@ AND NOT EXISTS (SELECT 1 FROM actions WHERE identity = ?{_AFTER + 1} AND generat
 
 HIGHEST: Final = f"{_SELECT} WHERE identity = ?1 ORDER BY generation DESC LIMIT 1"
 GENERATIONS: Final = f"{_SELECT} WHERE identity = ?1 ORDER BY generation"
-VERSION_OF: Final = (
-    "SELECT generation, fence, status FROM actions WHERE identity = ?1 ORDER BY generation DESC LIMIT 1"
-)
+VERSION_OF: Final = "SELECT generation, fence, status FROM actions WHERE identity = ?1 ORDER BY generation DESC LIMIT 1"
 NEWEST_TIME: Final = "SELECT created_at FROM actions ORDER BY id DESC LIMIT 1"
 ANY_ACTION: Final = "SELECT 1 FROM actions LIMIT 1"
 
@@ -95,9 +93,7 @@ _FILTERS: Final = """
 AND (?5 IS NULL OR actor_id = ?5) AND (?6 IS NULL OR origin = ?6)
 """
 _BY_KEY: Final = f"{_SELECT} WHERE idempotency_key >= ?1 AND idempotency_key < ?2 AND {_FILTERS}"
-_BY_STATE: Final = (
-    f"{_SELECT} INDEXED BY actions_unsettled WHERE {_OPEN} AND ?1 IS NULL AND ?2 IS NULL AND {_FILTERS}"
-)
+_BY_STATE: Final = f"{_SELECT} INDEXED BY actions_unsettled WHERE {_OPEN} AND ?1 IS NULL AND ?2 IS NULL AND {_FILTERS}"
 _BY_NOTHING: Final = f"{_SELECT} WHERE ?1 IS NULL AND ?2 IS NULL AND {_FILTERS}"
 
 FIND: Final = {

@@ -109,17 +109,14 @@ def _duplicate(connection: Connection, claim: Claim) -> Record | None:
 
 _settled_values: Final = attrgetter(*_sql.SETTLED_FIELDS)
 _TIMES: Final = tuple(
-    _sql.SETTLED_FIELDS.index(name)
-    for name in ("last_seen_at", "completed_at", "expires_at", "first_sent_at")
+    _sql.SETTLED_FIELDS.index(name) for name in ("last_seen_at", "completed_at", "expires_at", "first_sent_at")
 )
 _STATUS: Final = _sql.SETTLED_FIELDS.index("status")
 _DIGESTS: Final = _sql.SETTLED_FIELDS.index("field_digests")
 _HEADERS: Final = _sql.SETTLED_FIELDS.index("response_headers")
 
 
-def settle_rows(
-    known: Record | None, settlement: Settlement, connection: Connection
-) -> Settled | Found | None:
+def settle_rows(known: Record | None, settlement: Settlement, connection: Connection) -> Settled | Found | None:
     """Writes a settlement if it may be written.
 
     Args:
@@ -133,9 +130,7 @@ def settle_rows(
             if settlement.event is not None:
                 write_event(connection, new, settlement.event)
             return Settled(new)
-    generations = [
-        decode(row) for row in connection.execute(_sql.GENERATIONS, (settlement.identity,)).fetchall()
-    ]
+    generations = [decode(row) for row in connection.execute(_sql.GENERATIONS, (settlement.identity,)).fetchall()]
     verdict = _rows.settle(generations, settlement)
     for row in verdict.rows:
         connection.execute(_sql.REWRITE, encode(row))

@@ -243,8 +243,6 @@ class MemoryStore:
         if row.settled:
             return Existing(row)
         newest = self._order[-1]
-        created = next(
-            row.created_at for rows in self._rows.values() for row in rows if row.idempotency_key == newest
-        )
+        created = next(row.created_at for rows in self._rows.values() for row in rows if row.idempotency_key == newest)
         alive = row.holder is not None and (row.identity, row.generation, row.fence) in self._running
         return Existing(row, alive=alive, own=alive, high_water=max(created, row.last_seen_at))

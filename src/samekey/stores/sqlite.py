@@ -111,9 +111,7 @@ class SQLiteStore:
         record = claim.record
         task = (record.identity, record.generation, record.fence)
         try:
-            answer = self._engine.write(
-                partial(claim_row, running, self._engine.scope_names, claim), full=True
-            )
+            answer = self._engine.write(partial(claim_row, running, self._engine.scope_names, claim), full=True)
         except BaseException:
             running.end(task)
             raise
@@ -160,9 +158,7 @@ class SQLiteStore:
         running = self._me().running
         task = (settlement.identity, settlement.expect.generation, settlement.expect.fence)
         known = running.row(task)
-        answer = self._engine.write(
-            partial(settle_rows, known, settlement), full=settlement.durable, so=NOT_RECORDED
-        )
+        answer = self._engine.write(partial(settle_rows, known, settlement), full=settlement.durable, so=NOT_RECORDED)
         body = settlement.result.body if settlement.result is not None else None
         self._engine.keeper.note(_ROW_PAGES + (len(body) // _PAGE if body else 0), erased=True)
         if isinstance(answer, Found):
@@ -192,13 +188,7 @@ class SQLiteStore:
         limit: int | None = None,
     ) -> list[Record]:
         """Records that match all that is given, oldest first unless told otherwise."""
-        way = (
-            "key"
-            if key_prefix
-            else "unsettled"
-            if statuses is not None and UNSETTLED.issuperset(statuses)
-            else "all"
-        )
+        way = "key" if key_prefix else "unsettled" if statuses is not None and UNSETTLED.issuperset(statuses) else "all"
         start, end = (key_prefix, key_prefix + "\U0010ffff") if key_prefix else (None, None)
         wanted = None if statuses is None else f",{','.join(status.value for status in statuses)},"
         parameters = (start, end, wanted, operation_name, actor_id, origin, -1 if limit is None else limit)
@@ -206,9 +196,7 @@ class SQLiteStore:
 
     def events(self, idempotency_key: str) -> list[Event]:
         """The timeline of one generation, oldest first."""
-        rows = self._engine.read(
-            lambda connection: connection.execute(_sql.EVENTS, (idempotency_key,)).fetchall()
-        )
+        rows = self._engine.read(lambda connection: connection.execute(_sql.EVENTS, (idempotency_key,)).fetchall())
         return [Event(moment(at), kind, detail) for at, kind, detail in rows]
 
     def note(self, record: Record, event: Event) -> None:
@@ -239,9 +227,7 @@ class SQLiteStore:
         """Whether the row is still the same and its holder may still work on it."""
         if record.holder is None or not self._me().is_alive(record.holder):
             return False
-        row = self._engine.read(
-            lambda connection: connection.execute(_sql.VERSION_OF, (record.identity,)).fetchone()
-        )
+        row = self._engine.read(lambda connection: connection.execute(_sql.VERSION_OF, (record.identity,)).fetchone())
         return row is not None and tuple(row) == (record.generation, record.fence, record.status.value)
 
     def release(self, identity: str, generation: int, fence: int) -> None:

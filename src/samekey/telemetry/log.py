@@ -25,13 +25,23 @@ _LOUD = (OutcomeUnknownError, NeedsReviewError, ConflictError, ActionAbandonedEr
 def _say(level: int, event: str, operation: str, key: str, text: str, *args: object) -> None:
     if logger.isEnabledFor(level):
         extra = {"event": event, "operation": operation, "key": key[:8]}
-        logger.log(level, "%s: " + text, operation, *args, extra=extra)
+        logger.log(level, f"%s: {text}", operation, *args, extra=extra)  # noqa: G004 - `text` is a format
 
 
 def waiting(record: Record, seconds: float, attempt: int, attempts: int, why: str) -> None:
     """A wait before a resend."""
     text = "%s; waiting %.1f s, attempt %d of %d"
-    _say(logging.INFO, "wait", record.operation_name, record.idempotency_key, text, why, seconds, attempt, attempts)
+    _say(
+        logging.INFO,
+        "wait",
+        record.operation_name,
+        record.idempotency_key,
+        text,
+        why,
+        seconds,
+        attempt,
+        attempts,
+    )
 
 
 def awaiting(record: Record, seconds: float) -> None:

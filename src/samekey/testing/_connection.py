@@ -97,9 +97,7 @@ class Connection:
         elif delivery.wire in {Wire.ANSWER, Wire.TRUNCATE} and delivery.reply is not None:
             keep_alive = request.keep_alive and delivery.wire is Wire.ANSWER
             head_only = request.method == "HEAD"
-            data = encode(
-                delivery.reply, keep_alive=request.keep_alive, head_only=head_only, sent=delivery.sent
-            )
+            data = encode(delivery.reply, keep_alive=request.keep_alive, head_only=head_only, sent=delivery.sent)
             self._sock.sendall(data)
             return keep_alive
         return False

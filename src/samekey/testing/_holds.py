@@ -63,9 +63,7 @@ class Hold:
         """
         with self._condition:
             if not self._condition.wait_for(lambda: len(self._arrived) >= count, timeout):
-                msg = (
-                    f"{len(self._arrived)} of {count} requests arrived at {self._where!r} within {timeout} s"
-                )
+                msg = f"{len(self._arrived)} of {count} requests arrived at {self._where!r} within {timeout} s"
                 raise TimeoutError(msg)
             return list(self._arrived)
 

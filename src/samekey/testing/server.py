@@ -148,9 +148,7 @@ class FlakyServer(ModelAPI):
             sock.close()
             return
         connection = Connection(sock, self)
-        thread = threading.Thread(
-            target=self._run, args=(connection,), name="FlakyServer connection", daemon=True
-        )
+        thread = threading.Thread(target=self._run, args=(connection,), name="FlakyServer connection", daemon=True)
         with self._state_lock:
             self._connections[connection] = thread
         thread.start()

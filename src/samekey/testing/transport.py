@@ -48,9 +48,7 @@ class FaultTransport(ModelAPI, httpx.BaseTransport):
         """Answer `request`, or raise what its fault does to it."""
         body = request.read()
         target = request.url.raw_path.decode("ascii")
-        headers = tuple(
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw
-        )
+        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw)
         fault = self.next_fault(request.method, target, headers, body)
         trace = _Trace(request)
         self._connect(trace, fault.wire, request)
@@ -84,9 +82,7 @@ class _Trace:
 
     def __init__(self, request: httpx.Request) -> None:
         self._callback: TraceCallback | None = request.extensions.get("trace")
-        self.request = TracedRequest(
-            request.method.encode("ascii"), request.url.raw_path, list(request.headers.raw)
-        )
+        self.request = TracedRequest(request.method.encode("ascii"), request.url.raw_path, list(request.headers.raw))
 
     def fire(self, name: str, info: dict[str, Any]) -> None:
         if self._callback is not None:

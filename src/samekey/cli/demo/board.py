@@ -48,8 +48,7 @@ class _Bars:
     def __init__(self, progress: Progress, plan: Plan, scripts: tuple[Script, ...]) -> None:
         self._progress = progress
         self._tasks = {
-            script.name: progress.add_task(script.name, total=len(plan.orders), kills=_killed(0))
-            for script in scripts
+            script.name: progress.add_task(script.name, total=len(plan.orders), kills=_killed(0)) for script in scripts
         }
 
     def moved(self, script: Script, placed: int, kills: int) -> None:

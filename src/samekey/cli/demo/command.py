@@ -40,9 +40,7 @@ ActionsOption = Annotated[
 ]
 SeedOption = Annotated[
     int | None,
-    typer.Option(
-        "--seed", metavar="S", min=0, help="Repeats the faults and kills of a demo.", show_default="random"
-    ),
+    typer.Option("--seed", metavar="S", min=0, help="Repeats the faults and kills of a demo.", show_default="random"),
 ]
 KillsOption = Annotated[
     int | None,
@@ -168,9 +166,7 @@ def _example(directory: Path, plan: Plan) -> Record | None:
             records = store.find(newest_first=True)
         finally:
             store.close()
-    return max(
-        records, key=lambda record: (record.scope["cart"] in plan.kills, record.attempts), default=None
-    )
+    return max(records, key=lambda record: (record.scope["cart"] in plan.kills, record.attempts), default=None)
 
 
 def _why(directory: Path, outcome: Outcome) -> str:

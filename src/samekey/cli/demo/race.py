@@ -105,9 +105,7 @@ class Outcome:
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
         names = [name for name in self.__slots__ if name != "script"]
-        return {"script": self.script.name, "what": self.script.what} | {
-            name: getattr(self, name) for name in names
-        }
+        return {"script": self.script.name, "what": self.script.what} | {name: getattr(self, name) for name in names}
 
 
 class Race:
@@ -120,9 +118,7 @@ class Race:
         progress: is told how many orders are placed, and how many kills there were.
     """
 
-    def __init__(
-        self, script: Script, plan: Plan, directory: Path, progress: Callable[[int, int], None]
-    ) -> None:
+    def __init__(self, script: Script, plan: Plan, directory: Path, progress: Callable[[int, int], None]) -> None:
         self._script = script
         self._plan = plan
         self._directory = directory

@@ -28,9 +28,7 @@ TUTORIAL: Final = "docs/tutorial/first-action.md"
 
 def introduce(out: Console, plan: Plan) -> None:
     """Says what is about to happen."""
-    kills = (
-        f"is killed {count(len(plan.kills), 'time')} in the middle of an order (kill -9) and started again"
-    )
+    kills = f"is killed {count(len(plan.kills), 'time')} in the middle of an order (kill -9) and started again"
     all_go_well = "runs once, for this time nobody kills it"
     put(
         out,
@@ -79,9 +77,7 @@ def again(plan: Plan) -> str:
 
 
 def _table(outcomes: Sequence[Outcome]) -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold"
-    )
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("script", no_wrap=True)
     for name in COLUMNS:
         table.add_column(name, justify="right", no_wrap=True)

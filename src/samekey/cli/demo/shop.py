@@ -40,9 +40,7 @@ class Shop(FlakyServer):
         keys: what it does with keys, as in `FlakyServer`.
     """
 
-    def __init__(
-        self, plan: Plan, strike: Callable[[], None], *, keys: Literal["honour", "ignore"] = "honour"
-    ) -> None:
+    def __init__(self, plan: Plan, strike: Callable[[], None], *, keys: Literal["honour", "ignore"] = "honour") -> None:
         super().__init__(seed=plan.seed, keys=keys)
         self._kills = dict(plan.kills)
         self._strike = strike
@@ -54,9 +52,7 @@ class Shop(FlakyServer):
         """Kills that are still to come."""
         return len(self._kills)
 
-    def next_fault(
-        self, method: str, target: str, headers: tuple[tuple[str, str], ...], body: bytes
-    ) -> Fault:
+    def next_fault(self, method: str, target: str, headers: tuple[tuple[str, str], ...], body: bytes) -> Fault:
         """What a request meets: in the first one of some orders, a kill."""
         fault = super().next_fault(method, target, headers, body)
         moment = self._kills.pop(json.loads(body)["cart"], None) if self._kills else None
