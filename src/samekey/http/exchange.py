@@ -154,11 +154,11 @@ class Watch:
     _reused = 0
     _status = 0
     _unwritten = False
-    alive = False
-    connected = False
-    tls = False
-    sends = 0
-    answering = False
+    alive: bool = False
+    connected: bool = False
+    tls: bool = False
+    sends: int = 0
+    answering: bool = False
 
     def __init__(
         self,
@@ -175,7 +175,7 @@ class Watch:
         self._fresh = fresh
         self._meanwhile = meanwhile
         self._before: Mapping[str, Any] = request.extensions
-        self.user_trace = self._before.get("trace")
+        self.user_trace: Any = self._before.get("trace")
         self.timeouts: dict[str, float] = {}
 
     def begin(self, timeout: float | None, callback: Callable[..., Any] | None = None) -> Failure | None:

@@ -45,7 +45,7 @@ class Shop(FlakyServer):
         self._kills = dict(plan.kills)
         self._strike = strike
         self.chaos(FAULT_RATE, FAULTS)
-        self.on_request = self._kill_early
+        self.on_request: Callable[[Seen], None] | None = self._kill_early
 
     @property
     def kills_to_come(self) -> int:

@@ -12,10 +12,10 @@ import tenacity
 
 import samekey
 
-create_order = samekey.Operation("create_order", scope=("customer", "cart"), reference="/id")
+create_order: samekey.Operation = samekey.Operation("create_order", scope=("customer", "cart"), reference="/id")
 
 # Waits as short as those of the plain script; the defaults are for APIs that are further away.
-quick = samekey.RetryPolicy(attempts=5, wait=tenacity.wait_fixed(0.01), budget=None)
+quick: samekey.RetryPolicy = samekey.RetryPolicy(attempts=5, wait=tenacity.wait_fixed(0.01), budget=None)
 
 
 def main(url: str, orders: Path, store: Path) -> int:
