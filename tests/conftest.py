@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 PROXIES = [f"{scheme}_PROXY" for scheme in ("ALL", "HTTP", "HTTPS", "NO")]
 OUTSIDE = ["SAMEKEY_SECRET", "SAMEKEY_STORE", *PROXIES, *(name.lower() for name in PROXIES)]
 """Settings of the machine that would change what a test sees."""
+
+# A shell that runs its children in the background has them ignore Ctrl-C, and their children too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A shared runner stalls now and then, so no deadline; in CI the examples are the same on every run.
 settings.register_profile("default", deadline=None)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -35,6 +36,15 @@ class ArbitraryError(Exception):
 
 KINDS: list[Callable[[], BaseException]] = [KeyboardInterrupt, lambda: SystemExit(3), ArbitraryError]
 NAMES = ["Ctrl-C", "SystemExit", "exception"]
+
+
+@pytest.fixture(autouse=True)
+def _no_garbage() -> Iterator[None]:
+    """A store of another test that is collected just now would be interrupted in place of this one."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture(scope="module")

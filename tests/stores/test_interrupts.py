@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import linecache
 import os
 import sys
@@ -21,12 +22,21 @@ from samekey.stores._keeper import Keeper
 from tests.stores.builders import at, claimed, done, record, renewal, settlement, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from samekey.stores import Store
 
 SOURCE = str(Path(samekey.stores.__file__).parent)
+
+
+@pytest.fixture(autouse=True)
+def _no_garbage() -> Iterator[None]:
+    """A store of another test that is collected just now would be interrupted in place of this one."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def interrupted(work: Callable[[], object], line: int) -> bool:
