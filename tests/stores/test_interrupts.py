@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from samekey.stores import Store
 
+# Interrupted between SQLite's return and the assignment, a connection is left to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
 SOURCE = str(Path(samekey.stores.__file__).parent)
 
 
