@@ -1,7 +1,7 @@
 """Pages that are made from the code, so that they cannot say something else than it does.
 
 A mark in a page, `<!-- made: states -->`, becomes the diagram and the table of `samekey._core.states`;
-`commands` becomes the help of each command, and `exits` the table of exit codes.
+`commands` becomes the help of each command, `exits` the table of exit codes, and `providers` what the profiles say.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import Any
 
 from samekey._core.states import TRANSITIONS, UNSETTLED, Status
 from samekey.cli.exits import EXIT_CODES
+from samekey.providers import NAMES, load
+from samekey.providers.facts import carrier, facts, window
 
-COMMANDS = ("demo", "list", "show")
+COMMANDS = ("demo", "list", "providers", "show")
 
 
 def diagram() -> str:
@@ -71,7 +73,27 @@ def exits() -> str:
     return "\n".join(["| code | meaning |", "|---|---|", *rows])
 
 
+def providers() -> str:
+    """All profiles as one table, then a section for each."""
+    rows = ["| profile | key | window | after a 5xx | tier |", "|---|---|---|---|---|"]
+    sections = []
+    for provider in map(load, NAMES):
+        again = "same key" if provider.after_5xx == "resend" else "stop"
+        name = f"[`{provider.name}`](#{provider.name})"
+        rows.append(f"| {name} | {carrier(provider.carrier)} | {window(provider)} | {again} | {provider.tier or ''} |")
+        told = [f"| {title} | {linked(text)} |" for title, text in facts(provider)]
+        sections.append("\n".join([f"## {provider.name} {{ #{provider.name} }}", "", "| fact | |", "|---|---|", *told]))
+    return "\n\n".join(["\n".join(rows), *sections])
+
+
+def linked(text: str) -> str:
+    """Text with its addresses as links, safe in a table."""
+    words = [f"<{word}>" if word.startswith("https://") else word for word in text.replace("|", "\\|").split("; ")]
+    return "; ".join(words)
+
+
 MADE = {
+    "<!-- made: providers -->": providers,
     "<!-- made: states -->": states,
     "<!-- made: commands -->": commands,
     "<!-- made: exits -->": exits,

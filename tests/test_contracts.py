@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from samekey._core.plan import Contract, Detector
 from samekey._core.policy import FullJitter
-from samekey.contracts import Answer, Carrier, Operation, Provider, RetryBudget, RetryPolicy
+from samekey.contracts import Operation, RetryBudget, RetryPolicy
 from samekey.errors import UsageError
+from samekey.provider import Answer, Carrier, Provider
 
 DAY = timedelta(days=1)
 
@@ -261,7 +262,7 @@ def test_every_fact_reaches_the_core() -> None:
         see_other=True,
         accepted=False,
     ).profile()
-    assert profile.carry("k") == ("X-Key", '"k"')
+    assert profile.carried("k") == '"k"'
     assert (profile.methods, profile.window_seconds, profile.max_delay_seconds) == (
         frozenset({"POST"}),
         3600.0,
@@ -314,7 +315,7 @@ def test_a_provider_without_a_name_is_a_usage_error() -> None:
 
 
 def test_a_carrier_may_be_none_at_all() -> None:
-    assert Provider("shop", carrier=Carrier(kind="none")).profile().carry("k") is None
+    assert not Provider("shop", carrier=Carrier(kind="none")).profile().keyed
 
 
 @pytest.mark.parametrize("cls", [Operation, RetryPolicy, RetryBudget])

@@ -9,8 +9,8 @@ from typing import get_args
 
 import pytest
 
-from samekey.contracts import KEY_LENGTH
 from samekey.errors import UsageError
+from samekey.provider import KEY_LENGTH
 from samekey.providers import NAMES, ProviderName, load, suggest
 
 DATA = Path(str(resources.files("samekey.providers"))) / "data"
@@ -49,7 +49,9 @@ def test_a_profile_has_no_field_that_means_nothing(name: str) -> None:
 def test_an_unknown_profile_suggests_the_nearest() -> None:
     with pytest.raises(UsageError) as caught:
         load("stripe")
-    assert str(caught.value).startswith("'stripe' is not a provider profile (did you mean 'stripe-v1'?); there are ")
+    assert str(caught.value).startswith(
+        "'stripe' is not a provider profile (did you mean 'stripe-v1' or 'stripe-v2'?); there are "
+    )
     with pytest.raises(UsageError, match=r"^'xyz' is not a provider profile; there are .*\.$"):
         load("xyz")
 
@@ -63,7 +65,7 @@ def test_a_known_host_is_recognised() -> None:
 
 def test_stripe_v1_is_what_its_documentation_says() -> None:
     profile = load("stripe-v1").profile()
-    assert profile.carry("k") == ("Idempotency-Key", "k")
+    assert (profile.carrier, profile.key_header, profile.carried("k")) == ("header", "Idempotency-Key", "k")
     assert profile.methods == frozenset({"POST"})
     assert profile.window_seconds == 86400
     assert (profile.after_5xx, profile.after_timeout) == ("resend", True)
@@ -74,4 +76,4 @@ def test_stripe_v1_is_what_its_documentation_says() -> None:
 
 def test_keyless_never_carries_a_key_and_has_no_window() -> None:
     profile = load("keyless").profile()
-    assert (profile.keyed, profile.carry("k"), profile.window_seconds) == (False, None, None)
+    assert (profile.keyed, profile.window_seconds) == (False, None)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from samekey._core.states import Status
     from samekey.action import Action
     from samekey.client import Client, Recovery
-    from samekey.contracts import Operation, Provider, RetryBudget, RetryPolicy
+    from samekey.contracts import Operation, RetryBudget, RetryPolicy
     from samekey.errors import (
         ActionAbandonedError,
         ActionInProgressError,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         StoreUnavailableError,
         UsageError,
     )
+    from samekey.provider import Provider
     from samekey.reconcile import Absent, Found, Inconclusive, LookUp
 
 __all__ = [
@@ -70,7 +71,8 @@ _HOMES = {
     "samekey._core.states": ("Status",),
     "samekey.action": ("Action",),
     "samekey.client": ("Client", "Recovery"),
-    "samekey.contracts": ("Operation", "Provider", "RetryBudget", "RetryPolicy"),
+    "samekey.contracts": ("Operation", "RetryBudget", "RetryPolicy"),
+    "samekey.provider": ("Provider",),
     "samekey.errors": (
         "ActionAbandonedError",
         "ActionInProgressError",

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, overload
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -18,14 +17,16 @@ from samekey._core.keys import Identity, Scope, identify, scope_texts
 from samekey._core.model import Record
 from samekey._core.states import Status
 from samekey.action import Action
-from samekey.contracts import KEY_LENGTH, Operation, Provider, RetryPolicy
+from samekey.contracts import Operation, RetryPolicy
 from samekey.engine import Engine, lease_too_short
 from samekey.errors import UsageError
 from samekey.http.checks import attempt_seconds
 from samekey.http.guard import build_client, check_client
 from samekey.http.library import HTTPX, Library, library_of
 from samekey.http.urls import origin_of, shown
-from samekey.providers import ProviderName, load, suggest
+from samekey.provider import Provider
+from samekey.providers import ProviderName, choose
+from samekey.providers.facts import span
 from samekey.stores import Store, open_store
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class Client(Generic[ResponseT]):
         retry = RetryPolicy() if retry is _USUAL else retry
         _check_choices(keep=keep, freeze=freeze, actor=actor, retry=retry, window=window)
         self._operations = _by_name(operations)
-        self._provider = _provider_of(provider, window, str(base_url or getattr(http, "base_url", "")))
+        self._provider = choose(provider, window, str(base_url or getattr(http, "base_url", "")))
         self._library, self._http = _http_client(base_url, http, timeout, httpx_client_options)
         self._owns_http = http is None
         self._owns_store = store is None or isinstance(store, str | os.PathLike)
@@ -154,6 +155,7 @@ class Client(Generic[ResponseT]):
             library=self._library,
             http=self._http,
             profile=self._provider.profile(),
+            lookup=self._provider.lookup,
             window=window,
             store=self._store,
             retry=retry,
@@ -178,7 +180,7 @@ class Client(Generic[ResponseT]):
         seconds = self._engine.profile.window_seconds
         if self._window is not None:
             seconds = min(filter(None, (seconds, self._window.total_seconds())))
-        window = f" window={_span(seconds)}" if seconds else ""
+        window = f" window={span(seconds)}" if seconds else ""
         return (
             f"<Client {shown(self._http.base_url)} provider={self._provider.name!r}{window} "
             f"store={self._store.location!r} actor={self._actor!r}>"
@@ -325,39 +327,6 @@ def _check_choices(*, keep: str, freeze: str, actor: object, retry: object, wind
         raise UsageError("window= is how long the API remembers a key; give a positive timedelta.")
 
 
-def _provider_of(provider: Provider | str | None, window: timedelta | None, base_url: str) -> Provider:
-    if isinstance(provider, str):
-        provider = load(provider)
-    if provider is None:
-        if window is None:
-            raise UsageError(_nothing_declared(base_url))
-        return Provider("generic", window=window, after_5xx="resend")
-    if not isinstance(provider, Provider):
-        raise UsageError(f"provider= is a {type(provider).__name__}; give a profile's name or a Provider.")
-    if provider.carrier.kind == "none" and window is not None:
-        raise UsageError(f"{provider.name}: an API without keys has no window; leave window= out.")
-    longest, shortest = provider.max_key_len, provider.min_key_len
-    if (longest is not None and longest < KEY_LENGTH) or (shortest is not None and shortest > KEY_LENGTH):
-        raise UsageError(
-            f"{provider.name}: its keys have {shortest or 0} to {longest or 'any number of'} characters, and samekey's have "
-            f'{KEY_LENGTH}; treat this API as provider="keyless".'
-        )
-    return provider
-
-
-def _nothing_declared(base_url: str) -> str:
-    parts = urlsplit(base_url)
-    shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.hostname else "this API"
-    known = suggest(parts.hostname) if parts.hostname else None
-    text = f"{shown}: nobody has said what this API does with keys; "
-    if known:
-        return f'{text}this looks like {known.split("-")[0].capitalize()}; pass provider="{known}".'
-    return (
-        f'{text}pass provider="…" (see samekey.providers), or window= copied from the API\'s documentation, or '
-        f'provider="keyless", which never sends twice.'
-    )
-
-
 def _http_client(base_url: Any, http: Any, timeout: Any, options: Mapping[str, Any]) -> tuple[Library[Any, Any], Any]:
     if http is None:
         built: Any = build_client(HTTPX, base_url, timeout, options)
@@ -391,10 +360,3 @@ def _secret_of(secret: str | bytes | None) -> bytes | None:
             "the secret has fewer than %d bytes, so its keys can be guessed", SHORT_SECRET_BYTES
         )
     return data
-
-
-def _span(seconds: float) -> str:
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size and seconds % size == 0 and (unit != "d" or seconds > size):
-            return f"{seconds / size:.0f}{unit}"
-    return f"{seconds:.0f}s"

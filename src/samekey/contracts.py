@@ -1,6 +1,6 @@
-"""What users declare: operations, providers, retry policies. Validated once, then compiled for the rules."""
+"""What users declare: operations and retry policies. Validated once, then compiled for the rules."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -9,7 +9,7 @@ from tenacity import RetryCallState
 from tenacity.stop import stop_base
 from tenacity.wait import wait_base
 
-from samekey._core.plan import DEFAULT_MAX_DELAY_SECONDS, Contract, Detector, Profile
+from samekey._core.plan import Contract
 from samekey._core.policy import Backoff, FullJitter
 from samekey.errors import UsageError
 
@@ -21,9 +21,6 @@ ReconcileFunction = Callable[..., Any]
 
 _USUAL: Any = object()
 """Stands for a default that is made when it is needed: validating it would cost an import more than all else here."""
-
-KEY_LENGTH = 36
-"""Our keys are canonical UUIDs."""
 
 
 def _positive(value: timedelta) -> timedelta:
@@ -49,7 +46,7 @@ Pointer = Annotated[str, AfterValidator(_pointer)]
 Where = Annotated[str, AfterValidator(_where)]
 
 
-class _Declared(BaseModel):
+class Declared(BaseModel):
     """A frozen, validated value whose faults are `UsageError`s."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -78,7 +75,7 @@ def _number(value: float) -> Any:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-class RetryBudget(_Declared):
+class RetryBudget(Declared):
     """Keeps retries a small part of the traffic to one origin, over all clients of the process.
 
     Args:
@@ -93,7 +90,7 @@ class RetryBudget(_Declared):
         self._build("RetryBudget", {"ratio": _number(ratio), "per_second": _number(per_second)})
 
 
-class RetryPolicy(_Declared):
+class RetryPolicy(Declared):
     """When to send again within one run.
 
     Args:
@@ -140,7 +137,7 @@ class RetryPolicy(_Declared):
         return Backoff(self.attempts, self.deadline, self.wait or FullJitter(), self.stop)
 
 
-class Operation(_Declared):
+class Operation(Declared):
     """A kind of write, and what makes two of them the same action.
 
     Args:
@@ -243,114 +240,3 @@ class Operation(_Declared):
             on_server_error=self.on_server_error,
             looks_up=self.reconcile is not None,
         )
-
-
-class _Fact(_Declared):
-    """Facts come from JSON too: lists, and seconds for durations."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(strict=False)
-
-
-class Carrier(_Fact):
-    """How a key travels.
-
-    Args:
-        kind: "header" (the only kind this version writes) or "none".
-        name: the header's name.
-        quoted: whether the key is a structured-field string, in double quotes.
-    """
-
-    kind: Literal["header", "none"] = "header"
-    name: str = Field(default="Idempotency-Key", pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
-    quoted: bool = False
-
-
-class Answer(_Fact):
-    """Recognises one meaning of an answer: a status, and a code at a dotted path of its JSON body (`*`: any item)."""
-
-    status: int | None = Field(default=None, ge=100, le=599)
-    code_at: str | None = None
-    code: str | None = None
-
-
-class Provider(_Fact):
-    """What one API does with idempotency keys. Every field is a fact about the API; None means that nobody has said.
-
-    Args:
-        name: the profile's name, stored with each record.
-        carrier: how the key travels.
-        methods: the methods on which the API honours a key.
-        min_key_len: shortest key it accepts.
-        max_key_len: longest key it accepts.
-        window: how long it remembers a key, counted from the first send.
-        max_delay: the longest time between a request's first byte and its execution.
-        after_5xx: "resend" if a 5xx is stored, or its key released only when all was rolled back; "review" if not.
-        after_timeout: "resend", or "review" for an API known to release keys after effects.
-        in_progress: answers that say "still running".
-        mismatch: answers that say "this key came with other data".
-        stored_refusals: statuses of refusals that are remembered under the key.
-        replay_marker: header and value that mark a replayed answer.
-        hint_header: header that says whether a retry is of use.
-        scope: what a key belongs to; "api_key" pins the credential.
-        answers: "json" if the API's own answers are JSON.
-        see_other: whether a 303 is a success.
-        accepted: whether a 202 is a success.
-        hosts: host names by which the API is recognised.
-        tier: "P" for primary sources, "S" for secondary ones.
-        sources: where the facts come from.
-
-    Raises:
-        UsageError: a field is unknown or has a wrong value.
-    """
-
-    name: str = Field(min_length=1)
-    carrier: Carrier = Field(default_factory=Carrier)
-    methods: frozenset[str] = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-    min_key_len: int | None = None
-    max_key_len: int | None = None
-    window: Duration | None = None
-    max_delay: Duration = timedelta(seconds=DEFAULT_MAX_DELAY_SECONDS)
-    after_5xx: Literal["resend", "review"] | None = None
-    after_timeout: Literal["resend", "review"] = "resend"
-    in_progress: tuple[Answer, ...] = ()
-    mismatch: tuple[Answer, ...] = ()
-    stored_refusals: frozenset[int] = frozenset()
-    replay_marker: tuple[str, str] | None = None
-    hint_header: str | None = None
-    scope: Literal["account", "api_key"] | None = None
-    answers: Literal["json", "any"] = "json"
-    see_other: bool = False
-    accepted: bool = True
-    hosts: tuple[str, ...] = ()
-    tier: Literal["P", "S"] | None = None
-    sources: tuple[str, ...] = ()
-
-    def __init__(self, name: str, **fields: Any) -> None:
-        self._build(f"provider {name!r}", {"name": name, **fields})
-
-    def profile(self) -> Profile:
-        """The profile as the core uses it."""
-        return Profile(
-            name=self.name,
-            keyed=self.carrier.kind != "none",
-            key_header=self.carrier.name,
-            quoted=self.carrier.quoted,
-            methods=self.methods,
-            window_seconds=None if self.window is None else self.window.total_seconds(),
-            max_delay_seconds=self.max_delay.total_seconds(),
-            after_5xx=self.after_5xx,
-            after_timeout=self.after_timeout == "resend",
-            in_progress=_detectors(self.in_progress),
-            mismatch=_detectors(self.mismatch),
-            stored_refusals=self.stored_refusals,
-            replay_marker=self.replay_marker,
-            hint_header=self.hint_header,
-            pins_credential=self.scope == "api_key",
-            answers_json=self.answers == "json",
-            see_other=self.see_other,
-            accepted=self.accepted,
-        )
-
-
-def _detectors(answers: Iterable[Answer]) -> tuple[Detector, ...]:
-    return tuple(Detector(answer.status, answer.code_at, answer.code) for answer in answers)

@@ -25,12 +25,14 @@ from samekey._drivers.runtime import BUDGETS, Clock, SystemClock, Unfinished
 from samekey._drivers.sync import drive
 from samekey.contracts import Operation, RetryBudget, RetryPolicy
 from samekey.errors import ActionRejectedError, SamekeyError, StoreError, UsageError
+from samekey.http import carriers
 from samekey.http.exchange import Exchange, exchange
 from samekey.http.library import Library
 from samekey.http.outgoing import Prepared, prepare, thaw
 from samekey.http.responses import rebuild, stripped
 from samekey.http.scrub import scrub
-from samekey.reconcile import look_up
+from samekey.provider import Lookup
+from samekey.reconcile import look_up, looks_up
 from samekey.stores import Store
 from samekey.telemetry import log
 
@@ -88,6 +90,7 @@ class Engine(Generic[ClientT, ResponseT]):
         library: Library[ClientT, ResponseT],
         http: ClientT,
         profile: Profile,
+        lookup: Lookup | None = None,
         window: timedelta | None,
         store: Store,
         retry: RetryPolicy,
@@ -99,6 +102,7 @@ class Engine(Generic[ClientT, ResponseT]):
         self.library = library
         self.http = http
         self.profile = profile
+        self.lookup = lookup
         self.store = store
         self.retry = retry
         self.keep: Literal["response", "reference"] = keep
@@ -143,10 +147,11 @@ class Engine(Generic[ClientT, ResponseT]):
             freeze=self.freeze,
             label=lambda: identity.label,
         )
-        if self.profile.keyed and self.profile.key_header.lower() in prepared.outgoing.header_names:
-            raise UsageError(
-                f"{identity.label}: the request brings its own {self.profile.key_header} header; leave it out, samekey makes the key."
-            )
+        if self.profile.keyed:
+            try:
+                carriers.check(self.profile, prepared.outgoing, prepared.request.url)
+            except UsageError as error:
+                raise UsageError(f"{identity.label}: {error}") from None
         lease = self.store.lease
         if lease is not None and lease.total_seconds() <= prepared.outgoing.attempt_seconds:
             raise UsageError(lease_too_short(lease, prepared.outgoing.attempt_seconds))
@@ -256,7 +261,7 @@ class Engine(Generic[ClientT, ResponseT]):
         own_delay = operation.max_delay.total_seconds() if operation.max_delay else 0.0
         return _Terms(
             operation=operation,
-            contract=operation.contract(),
+            contract=replace(operation.contract(), looks_up=looks_up(operation, self.lookup)),
             backoff=policy.backoff(),
             budget=policy.budget,
             window_seconds=min(windows, default=None),
@@ -271,7 +276,7 @@ class Engine(Generic[ClientT, ResponseT]):
             return self._send(step, prepared, ports)
 
         def ask(record: Record) -> LookedUp:
-            return look_up(operation, self.http, self.library, record)
+            return look_up(operation, self.lookup, self.http, self.library, record)
 
         ports = Ports(
             store=self.store,
@@ -289,12 +294,9 @@ class Engine(Generic[ClientT, ResponseT]):
         request = prepared.request
         if step.frozen is not None:
             request = thaw(self.library, self.http, step.frozen, prepared=prepared)
-        carried = self.profile.carry(step.record.idempotency_key)
-        if carried is not None:
-            if step.run.sent > 1:
-                # Taken out first, where an earlier send left it: it goes last again, so that no byte differs.
-                request.headers.pop(carried[0], None)
-            request.headers[carried[0]] = carried[1]
+        record = step.record
+        if self.profile.keyed:
+            request = carriers.write(self.library, self.profile, request, record.idempotency_key, record.first_sent_at)
         ports.attempting = True
         return exchange(
             self.library,

@@ -5,17 +5,22 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
-from samekey._core.model import Record, Result
-from samekey._core.reading import result_of
+from samekey._core.model import Record, Reply, Result
+from samekey._core.reading import reference_of, result_of
 from samekey._core.run import ABSENT, FOUND, INCONCLUSIVE, LookedUp
 from samekey.errors import UsageError
 
 if TYPE_CHECKING:
     from samekey.contracts import Operation
     from samekey.http.library import Library
+    from samekey.provider import Lookup
 
+OK: Final = 200
+NOT_FOUND: Final = 404
 MAX_EVIDENCE = 500
 """Longest evidence that is stored, in characters."""
 
@@ -61,10 +66,25 @@ LookUp = Callable[[Any, Record], Found | Absent | Inconclusive]
 """`reconcile(http, record)`: looks up what became of an action, by reads only."""
 
 
-def look_up(operation: Operation, http: Any, library: Library[Any, Any], record: Record) -> LookedUp:
-    """Asks the contract's `reconcile`. What it raises is inconclusive."""
+def looks_up(operation: Operation, lookup: Lookup | None) -> bool:
+    """Whether there is a read that tells what became of an action of which only the key is known."""
+    return operation.reconcile is not None or (lookup is not None and lookup.kind == "by_key")
+
+
+def look_up(
+    operation: Operation, lookup: Lookup | None, http: Any, library: Library[Any, Any], record: Record
+) -> LookedUp:
+    """Asks the API for an object that it has named, else the contract's `reconcile`, else the profile's look-up.
+
+    What it raises is inconclusive.
+    """
+    ask: Callable[[Any, Record], Any] = operation.reconcile
+    if lookup is not None and (record.response_reference if lookup.kind == "by_id" else ask is None):
+        ask = partial(_ask, lookup)
+    elif record.response_reference is not None:
+        return LookedUp(INCONCLUSIVE, "the profile has no look-up by id")
     try:
-        answer = operation.reconcile(http, record)
+        answer = ask(http, record)
     except Exception as error:  # noqa: BLE001 - a look-up that fails proves nothing
         return LookedUp(INCONCLUSIVE, f"it raised {type(error).__name__}")
     match answer:
@@ -76,6 +96,29 @@ def look_up(operation: Operation, http: Any, library: Library[Any, Any], record:
             return LookedUp(INCONCLUSIVE, answer.evidence[:MAX_EVIDENCE])
         case _:
             return _not_an_answer(answer)
+
+
+def _ask(lookup: Lookup, http: Any, record: Record) -> Found | Absent | Inconclusive:
+    """The profile's own look-up."""
+    reference = record.response_reference
+    url = lookup.url.format(
+        url=record.url.partition("?")[0], id=quote(reference or "", safe=""), key=quote(record.idempotency_key, safe="")
+    )
+    response = http.get(url, follow_redirects=False)
+    shown = f"GET {url}: HTTP {response.status_code}"
+    if response.status_code != OK:
+        return Absent(shown) if response.status_code == NOT_FOUND else Inconclusive(shown)
+    if lookup.kind == "by_id":
+        return Found(reference or "", response, shown)
+    reply = Reply(response.status_code, (), response.content)
+    if lookup.items_at is None:
+        found = reference_of(reply, lookup.id_at)
+        return Found(found, response, shown) if found else Inconclusive(f"{shown}, without an id")
+    ids = [reference_of(reply, f"{lookup.items_at}/{index}{lookup.id_at}") for index in range(2)]
+    if ids[1] is not None:
+        return Inconclusive(f"{shown}, with more than one object")
+    # The answer is a list: as the write's own result it would mislead.
+    return Found(ids[0], None, shown) if ids[0] else Absent(f"{shown}, with no object")
 
 
 def _not_an_answer(answer: object) -> LookedUp:

@@ -161,7 +161,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"window": None}, "nobody has said what this API does with keys"),
     ({"window": timedelta(0)}, "give a positive timedelta"),
     ({"window": 86400}, "give a positive timedelta"),
-    ({"provider": "stripe"}, r"'stripe' is not a provider profile \(did you mean 'stripe-v1'\?\)"),
+    ({"provider": "stripe"}, r"'stripe' is not a provider profile \(did you mean 'stripe-v1' or 'stripe-v2'\?\)"),
     ({"provider": 7}, "provider= is a int"),
     ({"provider": "keyless", "window": DAY}, "an API without keys has no window"),
     ({"provider": samekey.Provider("short", max_key_len=32, window=DAY)}, "its keys have 0 to 32 characters"),

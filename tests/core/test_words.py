@@ -15,7 +15,7 @@ from samekey._core.reading import result_of
 from samekey._core.states import Status
 from samekey._core.verbs import Existing
 from samekey.errors import KeyReusedError, SamekeyError, StoreFormatError, StoreUnavailableError
-from tests.core.driving import GENERIC, KEYLESS, T0, answer, at, outgoing, plan, record
+from tests.core.driving import GENERIC, T0, answer, at, outgoing, plan, record
 
 C = "create_order(customer=42, cart='c-9'): "
 ROW = replace(
@@ -180,9 +180,8 @@ def test_values_do_not_show_bodies_or_secrets() -> None:
 
 
 def test_a_key_goes_out_bare_unless_the_profile_says_quoted() -> None:
-    assert GENERIC.carry("k") == ("Idempotency-Key", "k")
-    assert Profile(name="x", key_header="X-Key", quoted=True).carry("k") == ("X-Key", '"k"')
-    assert KEYLESS.carry("k") is None
+    assert GENERIC.carried("k") == "k"
+    assert Profile(name="x", quoted=True).carried("k") == '"k"'
 
 
 def test_a_later_moment_is_later() -> None:

@@ -16,7 +16,7 @@ from typing import Final
 from samekey._core.model import Failure, Reply
 from samekey._core.plan import Contract, Detector, Profile
 from samekey._core.policy import wait_hint
-from samekey._core.reading import MISSING, has_code, is_html, is_json, parse_json
+from samekey._core.reading import MISSING, has_aws_code, has_code, is_html, is_json, parse_json, text_at
 from samekey._core.values import fixed
 from samekey._core.window import skewed
 
@@ -25,6 +25,7 @@ class Kind(Enum):
     """The meanings an attempt can have."""
 
     SUCCESS = "success"
+    DONE_BEFORE = "done_before"
     REFUSED = "refused"
     IN_FRONT = "in_front"
     NOT_SENT = "not_sent"
@@ -56,6 +57,7 @@ class Judgement:
         hint: seconds the API asked to wait.
         running: whether the reply itself says that the action is being executed.
         skewed: whether the reply's clock and ours differ too much to count a window (R10).
+        reference: the object's id, where the reply is not the object but names it.
     """
 
     kind: Kind
@@ -65,6 +67,7 @@ class Judgement:
     hint: float | None = None
     running: bool = False
     skewed: bool = False
+    reference: str | None = None
 
 
 def judge(
@@ -89,7 +92,7 @@ def judge(
     if isinstance(answer, Failure):
         return _judge_failure(profile, answer)
     base = _judge_reply(profile, contract, answer, alone=alone, json_sent=json_sent)
-    if base.kind in {Kind.SUCCESS, Kind.REFUSED} and not _told_to_retry(profile, answer, base):
+    if base.kind in {Kind.SUCCESS, Kind.DONE_BEFORE, Kind.REFUSED} and not _told_to_retry(profile, answer, base):
         return base
     directive = _directive(profile, answer)
     # "Try again" about a refusal: nothing was done by this attempt; of an earlier one it says nothing.
@@ -100,7 +103,7 @@ def judge(
         base.summary,
         resend=directive is not False and (base.resend or kind is not base.kind),
         review=base.review,
-        hint=wait_hint(answer, now),
+        hint=_hint(profile, answer, base, now),
         running=base.running,
         skewed=kind in {Kind.UNKNOWN, Kind.IN_PROGRESS} and skewed(answer.header("date"), now),
     )
@@ -115,10 +118,9 @@ def _judge_failure(profile: Profile, failure: Failure) -> Judgement:
 
 def _judge_reply(profile: Profile, contract: Contract, reply: Reply, *, alone: bool, json_sent: bool) -> Judgement:
     summary = f"HTTP {reply.status}"
-    if _detected(profile.mismatch, reply):
-        return _mismatch(summary, alone=alone)
-    if _detected(profile.in_progress, reply):
-        return Judgement(Kind.IN_PROGRESS, summary, resend=True, running=True)
+    known = _recognised(profile, reply, summary, alone=alone)
+    if known is not None:
+        return known
     if 200 <= reply.status < 300:
         return _success(profile, reply, summary, json_sent=json_sent)
     if 300 <= reply.status < 400:
@@ -128,6 +130,31 @@ def _judge_reply(profile: Profile, contract: Contract, reply: Reply, *, alone: b
     if 500 <= reply.status < 600:
         return _server_error(profile, contract, reply, summary)
     return Judgement(Kind.UNKNOWN, summary)
+
+
+def _recognised(profile: Profile, reply: Reply, summary: str, *, alone: bool) -> Judgement | None:
+    """What the profile knows by code."""
+    if _detected(profile.mismatch, reply):
+        return _mismatch(summary, alone=alone)
+    if _detected(profile.in_progress, reply):
+        return Judgement(Kind.IN_PROGRESS, summary, resend=True, running=True)
+    done = _detected(profile.already_done, reply)
+    if done is not None:
+        reference = text_at(reply, done.id_at) if done.id_at else None
+        return Judgement(Kind.DONE_BEFORE, f"{summary}: it had happened", reference=reference)
+    if _detected(profile.expired, reply):
+        turned_away = Judgement(Kind.IN_FRONT, f"{summary}: the key is too old, or a clock is wrong")
+        return turned_away if alone else Judgement(Kind.UNKNOWN, summary, review="window_closed")
+    if _detected(profile.unavailable, reply):
+        return Judgement(Kind.IN_FRONT if alone else Kind.UNKNOWN, summary, resend=True)
+    return None
+
+
+def _hint(profile: Profile, reply: Reply, base: Judgement, now: datetime) -> float | None:
+    hint = wait_hint(reply, now)
+    if base.running and profile.min_wait_seconds:
+        return max(hint or 0.0, profile.min_wait_seconds)
+    return hint
 
 
 def _mismatch(summary: str, *, alone: bool) -> Judgement:
@@ -204,9 +231,17 @@ def _told_to_retry(profile: Profile, reply: Reply, base: Judgement) -> bool:
     return base.kind is Kind.REFUSED and _directive(profile, reply) is True
 
 
-def _detected(detectors: tuple[Detector, ...], reply: Reply) -> bool:
-    return bool(detectors) and any(
-        (detector.status is None or detector.status == reply.status)
-        and (detector.code_at is None or has_code(reply, detector.code_at, detector.code))
-        for detector in detectors
-    )
+def _detected(detectors: tuple[Detector, ...], reply: Reply) -> Detector | None:
+    return next((detector for detector in detectors if _matches(detector, reply)), None)
+
+
+def _matches(detector: Detector, reply: Reply) -> bool:
+    if detector.status is not None and detector.status != reply.status:
+        return False
+    if detector.header is not None:
+        name, value = detector.header
+        if (reply.header(name.lower()) or "").strip().lower() != value.lower():
+            return False
+    if detector.aws:
+        return has_aws_code(reply, detector.code)
+    return detector.code_at is None or has_code(reply, detector.code_at, detector.code)

@@ -25,11 +25,17 @@ class Detector:
         status: the HTTP status it needs; None for any.
         code_at: dotted path into a JSON body (`*` stands for any item); None where the status is enough.
         code: the value found there.
+        aws: whether `code` is an AWS error code, which comes in a header, in `__type` or in XML.
+        header: header name and value that the reply must have besides.
+        id_at: dotted path to the object's id, where the reply names one.
     """
 
     status: int | None
     code_at: str | None = None
     code: str | None = None
+    aws: bool = False
+    header: tuple[str, str] | None = None
+    id_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +45,9 @@ class Profile:
     Attributes:
         name: the profile's name.
         keyed: whether the API takes a key at all.
-        key_header: the header that carries the key.
+        carrier: where in the request the key travels.
+        key_header: the header that carries the key; for other carriers the name there.
+        first_sent_header: the header beside it with the time of the first send, "" for none.
         quoted: whether the key goes out as a structured-field string, in double quotes.
         methods: methods on which the API honours a key.
         window_seconds: how long it remembers one, from the first send; None if nobody said.
@@ -48,6 +56,10 @@ class Profile:
         after_timeout: whether a time-out may be resent; False for APIs known to release keys after effects.
         in_progress: replies that say "still running".
         mismatch: replies that say "this key came with other data".
+        already_done: replies that say "this key has had its effect", and may name the object.
+        expired: replies that say "this key is too old", and that nothing was done now.
+        unavailable: replies that say "keys cannot be looked up now", and that nothing was done now.
+        min_wait_seconds: the shortest time before the API is asked again about a running request.
         stored_refusals: statuses of refusals that are remembered under the key.
         replay_marker: header name and value of a replayed answer.
         hint_header: header that says whether a retry is of use ("true" or "false").
@@ -59,7 +71,9 @@ class Profile:
 
     name: str
     keyed: bool = True
+    carrier: Literal["header", "query", "json", "form"] = "header"
     key_header: str = "Idempotency-Key"
+    first_sent_header: str = ""
     quoted: bool = False
     methods: frozenset[str] = frozenset({"POST", "PUT", "PATCH", "DELETE"})
     window_seconds: float | None = None
@@ -68,6 +82,10 @@ class Profile:
     after_timeout: bool = True
     in_progress: tuple[Detector, ...] = ()
     mismatch: tuple[Detector, ...] = ()
+    already_done: tuple[Detector, ...] = ()
+    expired: tuple[Detector, ...] = ()
+    unavailable: tuple[Detector, ...] = ()
+    min_wait_seconds: float = 0.0
     stored_refusals: frozenset[int] = frozenset()
     replay_marker: tuple[str, str] | None = None
     hint_header: str | None = None
@@ -76,11 +94,9 @@ class Profile:
     see_other: bool = False
     accepted: bool = True
 
-    def carry(self, key: str) -> tuple[str, str] | None:
-        """The header that carries `key`, or None where the API takes none."""
-        if not self.keyed:
-            return None
-        return self.key_header, f'"{key}"' if self.quoted else key
+    def carried(self, key: str) -> str:
+        """The key as it is spelled in the request."""
+        return f'"{key}"' if self.quoted else key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ KEPT_HEADERS: Final = frozenset(
 
 MISSING: Final = object()
 _decode = decoder(texts_of_numbers=True)
+_XML_CODE: Final = re.compile(rb"<Code>([A-Za-z0-9.]{1,128})</Code>")
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,9}")
 
 
@@ -62,6 +63,24 @@ def has_code(reply: Reply, code_at: str, code: str | None) -> bool:
         return False
     value = parse_json(reply)
     return any(code is None or str(found) == code for found in _at(value, code_at.split(".")))
+
+
+def text_at(reply: Reply, where: str) -> str | None:
+    """The first text at a dotted path of a JSON body."""
+    if len(reply.body) > MAX_READ:
+        return None
+    found = next((each for each in _at(parse_json(reply), where.split(".")) if isinstance(each, str)), None)
+    return found if found and len(found) <= MAX_REFERENCE and found.isprintable() else None
+
+
+def has_aws_code(reply: Reply, code: str | None) -> bool:
+    """Whether an error of AWS has `code`: in its header, in the `__type` of JSON, or in the `Code` of XML."""
+    kind = (reply.header("x-amzn-errortype") or "").partition(":")[0]
+    if not kind and len(reply.body) <= MAX_READ:
+        xml = _XML_CODE.search(reply.body)
+        value = None if xml else parse_json(reply)
+        kind = xml[1].decode("ascii") if xml else str(value.get("__type", "")) if isinstance(value, dict) else ""
+    return kind.rpartition("#")[2] == code
 
 
 def _at(value: Any, path: list[str]) -> Iterator[Any]:

@@ -12,10 +12,10 @@ from samekey._core import verdicts, words
 from samekey._core.begin import Check, Refuse, Replay, Reserve, TakeOver, WaitFor, decide, window_now
 from samekey._core.classify import Judgement, Kind, judge
 from samekey._core.freezing import unfreeze
-from samekey._core.model import Event, Failure, Frozen, Moment, Record, Reply
+from samekey._core.model import Event, Failure, Frozen, Moment, Record, Reply, Result
 from samekey._core.plan import Plan
 from samekey._core.policy import next_pause
-from samekey._core.run import ABSENT, FOUND, NEVER_MADE, Attempt, Done, LookedUp, Run
+from samekey._core.run import ABSENT, FOUND, INCONCLUSIVE, NEVER_MADE, Attempt, Done, LookedUp, Run
 from samekey._core.states import Status
 from samekey._core.values import fixed
 from samekey._core.verbs import (
@@ -156,18 +156,15 @@ class Send:
     def next(self, reply: Reply | Failure, now: Moment) -> "Step":
         """Judges what the attempt brought."""
         plan = self.run.plan
-        judgement = judge(
-            plan.profile,
-            plan.contract,
-            reply,
-            alone=self.record.open_attempts <= 1,
-            json_sent=plan.content.kind == "json",
-            now=now.wall,
-        )
+        alone, json = self.record.open_attempts <= 1, plan.content.kind == "json"
+        judgement = judge(plan.profile, plan.contract, reply, alone=alone, json_sent=json, now=now.wall)
         match judgement.kind:
             case Kind.SUCCESS if isinstance(reply, Reply):
                 settlement = verdicts.success(plan, self.record, reply, now)
                 return Settle(self.run, self.record, settlement, Verdict(Kind.SUCCESS), reply)
+            case Kind.DONE_BEFORE:
+                record = replace(self.record, response_reference=judgement.reference or "")
+                return LookUp(self.run, record, "done_before", judgement.summary)
             case Kind.REFUSED if isinstance(reply, Reply):
                 settlement = verdicts.refusal(plan, self.record, reply, now)
                 verdict = Verdict(Kind.REFUSED, judgement.summary, reply.status)
@@ -213,7 +210,7 @@ class Sleep:
 
 @fixed
 class LookUp:
-    """Step: ask the contract's `reconcile` what became of the action."""
+    """Step: look up what became of the action. A record with a reference is known to have had its effect."""
 
     run: Run
     record: Record
@@ -222,16 +219,21 @@ class LookUp:
 
     def next(self, reply: LookedUp, now: Moment) -> "Step":
         """Found settles; anything else is evidence for a person."""
-        if reply.outcome == FOUND and reply.result is not None:
-            event = Event(now.wall, "look_up", f"found: {reply.evidence}")
-            settlement = verdicts.found(self.run.plan, self.record, reply.result, now, event)
+        result = reply.result if reply.outcome == FOUND else None
+        if result is None and self.record.response_reference is not None:
+            result = Result(None, (), None, self.record.response_reference or None)
+        if result is not None:
+            event = Event(now.wall, "look_up", f"{reply.outcome}: {reply.evidence}")
+            settlement = verdicts.found(self.run.plan, self.record, result, now, event)
             return Settle(self.run, self.record, settlement, Verdict(Kind.SUCCESS), None)
         reason = "look_up_absent" if reply.outcome == ABSENT else "look_up_inconclusive"
         summary = f"{self.reason}; {self.summary}; {reply.outcome}: {reply.evidence}"
         return _stop(self.run, self.record, reason, summary, now, None)
 
     def interrupted(self, now: Moment) -> "Step":
-        """Nothing to write: the next begin looks up again."""
+        """Nothing to write where the next begin looks up again."""
+        if self.record.response_reference is not None:
+            return self.next(LookedUp(INCONCLUSIVE, "interrupted"), now)
         return Done(self.run, self.record)
 
 

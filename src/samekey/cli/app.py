@@ -12,6 +12,7 @@ import typer
 from samekey.cli.demo.command import demo
 from samekey.cli.exits import EXIT_CODES, Exit, complain
 from samekey.cli.list_ import list_actions
+from samekey.cli.providers import providers
 from samekey.cli.show import show
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ app: Final = typer.Typer(
 )
 app.command("list", epilog=EPILOG)(list_actions)
 app.command("show", epilog=EPILOG)(show)
+app.command("providers", epilog=EPILOG)(providers)
 app.command("demo", epilog=EPILOG)(demo)
 
 

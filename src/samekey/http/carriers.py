@@ -1,0 +1,171 @@
+"""Where a key goes into a request: a header, the query, a member of a JSON body, a field of a form.
+
+The frozen request is kept without the key, and the key is written into each send by rules that look at nothing but the
+frozen bytes and the key. So every send of a key has the same bytes, and the fingerprint never sees the key.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, quote_plus
+
+from samekey._core.reading import is_json
+from samekey.errors import UsageError
+
+if TYPE_CHECKING:
+    from samekey._core.model import Outgoing
+    from samekey._core.plan import Profile
+    from samekey.http.library import Library
+
+_FORM: Final = "application/x-www-form-urlencoded"
+_SPACE: Final = " \t\n\r"
+_decoder: Final = json.JSONDecoder()
+
+
+def check(profile: Profile, outgoing: Outgoing, url: Any) -> None:
+    """Looks whether the key has a place in the request, and that nothing is there yet.
+
+    Raises:
+        UsageError: the request brings a key of its own, or cannot carry one.
+    """
+    name = profile.key_header
+    match profile.carrier:
+        case "header":
+            for each in filter(None, (name, profile.first_sent_header)):
+                if each.lower() in outgoing.header_names:
+                    raise UsageError(_own(f"{each} header"))
+        case "query":
+            if name in url.params:
+                raise UsageError(_own(f"query parameter {name}"))
+        case "form":
+            _check_form(profile, outgoing)
+        case "json":  # pragma: no branch - the types allow nothing else
+            if not is_json(outgoing.content_type):
+                raise UsageError(f"{profile.name} takes its key as {name} in the JSON body; give the body as json=.")
+            in_json(_whole(profile, outgoing), name.split("."), "")
+
+
+def _check_form(profile: Profile, outgoing: Outgoing) -> None:
+    name = profile.key_header
+    if outgoing.content_type.partition(";")[0].strip().lower() != _FORM:
+        raise UsageError(f"{profile.name} takes its key as the form field {name}; give the body as data=.")
+    body = _whole(profile, outgoing).decode("latin-1")
+    if any(each == name for each, _ in parse_qsl(body, keep_blank_values=True)):
+        raise UsageError(_own(f"form field {name}"))
+
+
+def write(library: Library[Any, Any], profile: Profile, request: Any, key: str, first_sent: datetime | None) -> Any:
+    """The request with the key in it.
+
+    Args:
+        library: the client's library.
+        profile: says where the key goes.
+        request: the native request.
+        key: the key.
+        first_sent: when the key was first sent, for APIs that want to be told.
+    """
+    name, value = profile.key_header, profile.carried(key)
+    match profile.carrier:
+        case "header":
+            _set(request, name, value)
+            if profile.first_sent_header and first_sent is not None:
+                _set(
+                    request, profile.first_sent_header, format_datetime(first_sent.replace(microsecond=0), usegmt=True)
+                )
+            return request
+        case "query":
+            request.url = request.url.copy_set_param(name, value)
+            return request
+        case "form":
+            field = f"{quote_plus(name)}={quote_plus(value)}".encode()
+            return _with_body(library, request, b"&".join(filter(None, (bytes(request.content), field))))
+        case "json":  # pragma: no branch - the types allow nothing else
+            return _with_body(library, request, in_json(bytes(request.content), name.split("."), value))
+
+
+def _set(request: Any, name: str, value: str) -> None:
+    # Taken out first, where an earlier send left it: it goes last again, so that no byte differs.
+    request.headers.pop(name, None)
+    request.headers[name] = value
+
+
+def _with_body(library: Library[Any, Any], request: Any, body: bytes) -> Any:
+    headers = [(n, str(len(body)).encode() if n.lower() == b"content-length" else v) for n, v in request.headers.raw]
+    return library.module.Request(
+        request.method, request.url, headers=headers, content=body, extensions=request.extensions
+    )
+
+
+def in_json(body: bytes, path: list[str], value: str) -> bytes:
+    """The JSON text with one more member, at the front of the object that it belongs to; all other bytes stay.
+
+    Args:
+        body: the text of an object.
+        path: the member's name, behind the names of the objects that it lies in. The last of these is made if missing.
+        value: the member's value.
+
+    Raises:
+        UsageError: the body is not such an object, or has that member already.
+    """
+    place = ".".join(path)
+    try:
+        text = body.decode("utf-8")
+        start = _skip(text, 0)
+        *parents, name = path
+        for depth, parent in enumerate(parents):
+            members = _members(text, start)
+            if parent not in members and depth == len(parents) - 1:
+                return _put(text, start, parent, f"{{{json.dumps(name)}:{json.dumps(value)}}}").encode()
+            start = members[parent]
+        members = _members(text, start)
+        if name not in members:
+            return _put(text, start, name, json.dumps(value)).encode()
+    except (ValueError, KeyError, IndexError, RecursionError):
+        raise UsageError(f"the key goes into the JSON body as {place}, and the body has no object for it.") from None
+    raise UsageError(_own(f"{place} in the body"))
+
+
+def _put(text: str, start: int, name: str, member: str) -> str:
+    first = _skip(text, start + 1)
+    comma = "" if text[first] == "}" else ","
+    return f"{text[: start + 1]}{json.dumps(name)}:{member}{comma}{text[start + 1 :]}"
+
+
+def _members(text: str, start: int) -> dict[str, int]:
+    """Where the values of an object's members begin.
+
+    Raises:
+        ValueError: no object begins at `start`.
+    """
+    if text[start] != "{":
+        raise ValueError("not an object")
+    found: dict[str, int] = {}
+    at = _skip(text, start + 1)
+    while text[at] != "}":
+        name, at = _decoder.raw_decode(text, at)
+        at = _skip(text, _skip(text, at) + 1)  # over the colon
+        found[name] = at
+        _, at = _decoder.raw_decode(text, at)
+        at = _skip(text, at)
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+    return found
+
+
+def _skip(text: str, at: int) -> int:
+    while text[at] in _SPACE:
+        at += 1
+    return at
+
+
+def _whole(profile: Profile, outgoing: Outgoing) -> bytes:
+    if outgoing.body is None:
+        raise UsageError(f"{profile.name} takes its key in the body, which a stream cannot carry; give the body whole.")
+    return outgoing.body
+
+
+def _own(what: str) -> str:
+    return f"the request brings its own {what}; leave it out, samekey makes the key."

@@ -1,0 +1,189 @@
+"""What users declare about an API: how it takes keys, how long it knows them, what its answers mean."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from samekey._core.plan import DEFAULT_MAX_DELAY_SECONDS, Detector, Profile
+from samekey.contracts import Declared, Duration, Pointer
+
+KEY_LENGTH = 36
+"""Our keys are canonical UUIDs."""
+
+
+class _Fact(Declared):
+    """Facts come from JSON too: lists, and seconds for durations."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(strict=False)
+
+
+class Carrier(_Fact):
+    """How a key travels.
+
+    Args:
+        kind: "header"; "query" for a query parameter; "json" for a member of a JSON body; "form" for a form field; "none"
+            for an API that takes no keys.
+        name: the name it has there. In a JSON body a dotted path, such as `variables.key`.
+        quoted: whether the key is a structured-field string, in double quotes.
+        first_sent: a second header, with the time of the first send, which stays the same on every resend.
+    """
+
+    kind: Literal["header", "query", "json", "form", "none"] = "header"
+    name: str = Field(default="Idempotency-Key", pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+    quoted: bool = False
+    first_sent: str = Field(default="", pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]*$")
+
+
+class Answer(_Fact):
+    """Recognises one meaning of an answer. What is given must all be so.
+
+    Args:
+        status: the status.
+        code_at: a dotted path into a JSON body, `*` for any item or member.
+        code: the value there; None for any.
+        aws: whether `code` is an AWS error code, wherever an AWS protocol has it.
+        header: a header's name and value.
+        id_at: a dotted path to the object's id, for `already_done`.
+    """
+
+    status: int | None = Field(default=None, ge=100, le=599)
+    code_at: str | None = None
+    code: str | None = None
+    aws: bool = False
+    header: tuple[str, str] | None = None
+    id_at: str | None = None
+
+    @model_validator(mode="after")
+    def _check_something(self) -> Self:
+        if self.status is None and self.code_at is None and not self.aws and self.header is None:
+            raise ValueError("an answer needs a status, a code or a header, or it would recognise every one")
+        if self.aws and (self.code is None or self.code_at is not None):
+            raise ValueError("aws: give code= alone, the error's name")
+        return self
+
+
+class Lookup(_Fact):
+    """A read that finds what a key has made. `{url}` is the URL of the write without its query.
+
+    Args:
+        kind: "by_id" where an answer to the write names the object; "by_key" where the API lists objects by key.
+        url: where to GET it, with `{id}` or `{key}`.
+        items_at: by key: the JSON pointer to the list of objects in the answer; None if the answer is the object.
+        id_at: by key: the JSON pointer to the id of an object.
+    """
+
+    kind: Literal["by_id", "by_key"]
+    url: str
+    items_at: Pointer | None = None
+    id_at: Pointer = "/id"
+
+
+class Provider(_Fact):
+    """What one API does with idempotency keys. Every field is a fact about the API; None means that nobody has said.
+
+    Args:
+        name: the profile's name, stored with each record.
+        carrier: how the key travels.
+        methods: the methods on which the API honours a key.
+        min_key_len: shortest key it accepts.
+        max_key_len: longest key it accepts.
+        window: how long it remembers a key, counted from the first send.
+        max_delay: the longest time between a request's first byte and its execution.
+        after_5xx: "resend" if a 5xx is stored, or its key released only when all was rolled back; "review" if not.
+        after_timeout: "resend", or "review" for an API known to release keys after effects.
+        in_progress: answers that say "still running".
+        mismatch: answers that say "this key came with other data".
+        already_done: answers that say "this key has had its effect": a success, whose object is looked up.
+        expired: answers that say "this key is too old"; such a request did nothing.
+        unavailable: answers that say "keys cannot be looked up now"; such a request did nothing.
+        min_wait: the shortest time before the API is asked again about a running request.
+        lookup: the read that finds what a key has made.
+        stored_refusals: statuses of refusals that are remembered under the key.
+        replay_marker: header and value that mark a replayed answer.
+        hint_header: header that says whether a retry is of use.
+        scope: what a key belongs to; "api_key" pins the credential.
+        answers: "json" if the API's own answers are JSON.
+        see_other: whether a 303 is a success.
+        accepted: whether a 202 is a success.
+        hosts: host names by which the API is recognised.
+        window_from: what the API counts its window from; samekey counts from the first send, which is the earliest.
+        after_expiry: what becomes of a key that is too old: it executes again, or is rejected.
+        stores_errors: which errors are answered again to the same key.
+        silent_mismatch: whether other data under a known key get the first answer, without a word.
+        notes: what else a user should know.
+        tier: "P" for primary sources, "S" for secondary ones.
+        sources: where the facts come from.
+
+    Raises:
+        UsageError: a field is unknown or has a wrong value.
+    """
+
+    name: str = Field(min_length=1)
+    carrier: Carrier = Field(default_factory=Carrier)
+    methods: frozenset[str] = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+    min_key_len: int | None = None
+    max_key_len: int | None = None
+    window: Duration | None = None
+    max_delay: Duration = timedelta(seconds=DEFAULT_MAX_DELAY_SECONDS)
+    after_5xx: Literal["resend", "review"] | None = None
+    after_timeout: Literal["resend", "review"] = "resend"
+    in_progress: tuple[Answer, ...] = ()
+    mismatch: tuple[Answer, ...] = ()
+    already_done: tuple[Answer, ...] = ()
+    expired: tuple[Answer, ...] = ()
+    unavailable: tuple[Answer, ...] = ()
+    min_wait: timedelta = timedelta(0)
+    lookup: Lookup | None = None
+    stored_refusals: frozenset[int] = frozenset()
+    replay_marker: tuple[str, str] | None = None
+    hint_header: str | None = None
+    scope: Literal["account", "api_key"] | None = None
+    answers: Literal["json", "any"] = "json"
+    see_other: bool = False
+    accepted: bool = True
+    hosts: tuple[str, ...] = ()
+    window_from: Literal["first_send", "completion", "sliding"] = "first_send"
+    after_expiry: Literal["executes_as_new", "rejected", "not_guaranteed"] | None = None
+    stores_errors: Literal["all", "2xx_4xx", "success_only", "reexecutes_failures"] | None = None
+    silent_mismatch: bool = False
+    notes: tuple[str, ...] = ()
+    tier: Literal["P", "S"] | None = None
+    sources: tuple[str, ...] = ()
+
+    def __init__(self, name: str, **fields: Any) -> None:
+        self._build(f"provider {name!r}", {"name": name, **fields})
+
+    def profile(self) -> Profile:
+        """The profile as the core uses it."""
+        return Profile(
+            name=self.name,
+            keyed=self.carrier.kind != "none",
+            carrier="header" if self.carrier.kind == "none" else self.carrier.kind,
+            key_header=self.carrier.name,
+            first_sent_header=self.carrier.first_sent,
+            quoted=self.carrier.quoted,
+            methods=self.methods,
+            window_seconds=None if self.window is None else self.window.total_seconds(),
+            max_delay_seconds=self.max_delay.total_seconds(),
+            after_5xx=self.after_5xx,
+            after_timeout=self.after_timeout == "resend",
+            in_progress=_detectors(self.in_progress),
+            mismatch=_detectors(self.mismatch),
+            already_done=_detectors(self.already_done),
+            expired=_detectors(self.expired),
+            unavailable=_detectors(self.unavailable),
+            min_wait_seconds=self.min_wait.total_seconds(),
+            stored_refusals=self.stored_refusals,
+            replay_marker=self.replay_marker,
+            hint_header=self.hint_header,
+            pins_credential=self.scope == "api_key",
+            answers_json=self.answers == "json",
+            see_other=self.see_other,
+            accepted=self.accepted,
+        )
+
+
+def _detectors(answers: Iterable[Answer]) -> tuple[Detector, ...]:
+    return tuple(Detector(each.status, each.code_at, each.code, each.aws, each.header, each.id_at) for each in answers)
