@@ -153,3 +153,19 @@ def test_the_levels_are_those_of_the_manual(
     with pytest.raises(samekey.ActionRejectedError):
         post(client, 4)
     assert seen() == [("INFO", "failure")]
+
+
+def test_a_large_payload_is_overwritten_and_not_only_let_go_of(
+    server: FlakyServer, connect: Connect, path: Path
+) -> None:
+    # More than a page: what is erased frees whole pages, which nothing writes over for a long time.
+    server.script(Fault.COMMIT_THEN_DROP)
+    client = connect(retry=ONCE, keep="reference")
+    with pytest.raises(samekey.OutcomeUnknownError):
+        post(client, json={"iban": PAYLOAD.decode() * 2_000})
+    client.close()
+    assert PAYLOAD in stored_bytes(path)
+    client = connect(keep="reference")
+    post(client, json={"iban": PAYLOAD.decode() * 2_000})
+    client.close()
+    assert PAYLOAD not in stored_bytes(path)
