@@ -11,18 +11,19 @@ from uuid import UUID
 from samekey._core.fingerprint import Content, Fingerprint, fingerprint, read_content
 from samekey._core.freezing import unfreeze
 from samekey._core.keys import Identity, identify
-from samekey._core.model import Failure, Outgoing, Record, Reply
+from samekey._core.model import Failure, Outgoing, Record, Reply, Result
 from samekey._core.plan import Plan
 from samekey._core.policy import Backoff, FullJitter
-from samekey._core.run import Done
+from samekey._core.run import ABSENT, FOUND, INCONCLUSIVE, LookedUp
 from samekey._core.states import Status
 from samekey._core.steps import Send, Step, resume, start
 from samekey._core.verbs import Existing
 from samekey._drivers.ports import Ports
 from samekey._drivers.sync import drive
 from tests.simulation.apis import Request
-from tests.simulation.machines import SECRET, Killed, Process, ProcessStore, SimClock
-from tests.simulation.world import Slot, Told, World
+from tests.simulation.machines import SECRET, DriverClock, Killed, Process, ProcessStore, SimClock
+from tests.simulation.telling import check_interrupted, check_recorded, check_recovered, tell
+from tests.simulation.world import Slot, World
 
 ATTEMPT_SECONDS = 35.0
 LEASE_SECONDS = 65.0
@@ -41,14 +42,15 @@ class Exchange:
 
 
 @lru_cache
-def identity_of(action: str) -> Identity:
-    """The identity of an action."""
-    return identify("default", "create", {"id": action})
+def identity_of(action: str, place: int = 0) -> Identity:
+    """The identity of an action, whose scope not every program spells in the same order."""
+    scope = {"id": action, "kind": "order"}
+    return identify("default", "create", scope if place % 2 else dict(reversed(scope.items())))
 
 
 @lru_cache
-def outgoing(action: str, version: int) -> Outgoing:
-    """The request of an action; another version is other data."""
+def outgoing(action: str, version: int, account: int = 0) -> Outgoing:
+    """The request of an action, sent with the credential of an account; another version is other data."""
     return Outgoing(
         method="POST",
         url="https://api.example/things",
@@ -57,6 +59,7 @@ def outgoing(action: str, version: int) -> Outgoing:
         body=b'{"id": "%b", "version": %d}' % (action.encode(), version),
         content_type="application/json",
         attempt_seconds=ATTEMPT_SECONDS,
+        credentials=(("authorization", f"key {account}"),),
     )
 
 
@@ -77,7 +80,7 @@ def plan_of(world: World, process: Process, action: str, request: Outgoing, *, r
     profile = world.scenario.profile
     world.reached["plan"] += 1
     return Plan(
-        identity=identity_of(action),
+        identity=identity_of(action, process.number),
         outgoing=request,
         content=content,
         digest=digest,
@@ -97,13 +100,13 @@ def plan_of(world: World, process: Process, action: str, request: Outgoing, *, r
 
 
 def _ports(world: World, process: Process, action: str, request: Outgoing) -> Ports:
-    clock = SimClock(world, process)
+    clock = DriverClock(world, process)
 
     def send(step: Send) -> Exchange:
         return _send(world, process, action, request, step, ports)
 
-    def look_up(_record: Record) -> Any:
-        raise AssertionError("no contract here looks up")
+    def look_up(_record: Record) -> LookedUp:
+        return _look_up(world, action)
 
     store: Any = ProcessStore(world, process)  # has the verbs that the driver asks
     ports = Ports(store, clock, None, process.unfinished, send, look_up)
@@ -126,39 +129,54 @@ def _send(world: World, process: Process, action: str, request: Outgoing, step: 
         step.record.idempotency_key if profile.keyed else None,
         body or b"",
         world.now,
+        int(request.credentials[0][1].rpartition(" ")[2]),
+        step.run.plan.recovering,
     )
-    _check_recorded(world, process, step)
+    check_recorded(world, process, step)
+    check_recovered(world, process, sent)
     slot = Slot()
     world.transmit(sent, slot, world.task)
+    world.wait_until(world.now + min(READ_SECONDS, max(step.seconds, 0.1)))
+    return _received(world, slot)
+
+
+def _received(world: World, slot: Slot) -> Exchange:
+    """What came within the time-outs; Ctrl-C may come with it, caught here or on the way to the driver."""
+    error: BaseException | None = None
     try:
-        world.wait_until(world.now + min(READ_SECONDS, max(step.seconds, 0.1)))
         world.pause("after send")
-    except KeyboardInterrupt as error:
+    except KeyboardInterrupt as interrupt:
+        if world.choices.chance(30):
+            raise
+        error = interrupt
+    if slot.reply is not None:
+        return Exchange(slot.reply, None, None, error)
+    if error is not None:
         return Exchange(None, Failure(sent=True, summary="interrupted", interrupted=True), None, error)
-    if slot.reply is None:
-        return Exchange(None, Failure(sent=True, summary="no answer within 30 s"))
-    return Exchange(slot.reply, None)
+    return Exchange(None, Failure(sent=True, summary="no answer within 30 s"))
 
 
-def _check_recorded(world: World, process: Process, step: Send) -> None:
-    """Promise 4: the store recorded this very attempt, and its lease has not run out."""
-    record = step.record
-    lease = world.store.attempts.get((record.idempotency_key, record.fence, record.attempts))
-    if lease is None:
-        world.broken.append(f"promise 4: attempt {record.attempts} of {record.idempotency_key[:8]} was not recorded")
-    elif SimClock(world, process).now().wall >= lease:
-        world.broken.append(
-            f"promise 4: attempt {record.attempts} of {record.idempotency_key[:8]} was sent after its lease"
-        )
+def _look_up(world: World, action: str) -> LookedUp:
+    """What the API shows of an action now; a request that is still on its way is not seen."""
+    world.pause("before look-up")
+    if world.fault("get_failed"):
+        return LookedUp(INCONCLUSIVE, "it raised")
+    found = next((effect for effect in world.api.effects if effect.cause.action == action), None)
+    world.reached["look-up absent" if found is None else "look-up found"] += 1
+    if found is None:
+        return LookedUp(ABSENT, "not in the list")
+    return LookedUp(FOUND, "in the list", Result(None, (), None, f"ord_{found.number}"))
 
 
-def begin(world: World, place: int, action: str, version: int, again: Callable[[str], None]) -> None:
+def begin(world: World, place: int, action: str, version: int, again: Callable[[str], None], account: int = 0) -> None:
     """Starts a task that begins an action, and tells `again` what came of it."""
     process = world.process(place)
 
     def work() -> None:
-        request = outgoing(action, version)
+        request = outgoing("any" if world.scenario.same_payload else action, version, account)
         plan = plan_of(world, process, action, request)
+        world.task.begun = plan.started.wall
+        world.loose[action] += 1
         run(world, process, action, request, start(plan), again)
 
     world.spawn(process, work, world.now)
@@ -175,63 +193,26 @@ def run(
         again("killed")
         return
     except KeyboardInterrupt:
+        check_interrupted(world, process, action, ports)
         again("interrupted")
         return
     store: Any = ports.store
-    again(_tell(world, action, done, store.sent_by_then))
+    again(tell(world, process, action, done, ports, store.sent_by_then))
 
 
-def _tell(world: World, action: str, done: Done, sent_by_then: int) -> str:
-    record, error = done.record, done.error
-    verdict = "success" if error is None else type(error).__name__
-    reference = record.response_reference if record is not None else None
-    if error is None and done.reply is not None:
-        reference = done.reply.body.decode().partition('"id": "')[2].partition('"')[0]
-    world.reached[f"told {verdict}"] += 1
-    must = verdict in {"ActionRejectedError", "NotSentError"} or (verdict == "success" and _unrepeatable(world))
-    if must and record is not None and done.unrecorded is None and not world.store.survives(record):
-        world.broken.append(f"promise 3: {action} was told {verdict}, which a power loss would forget")
-    if done.run.recovered:
-        world.reached["recovered"] += 1
-    if done.unrecorded is not None:
-        world.reached["unrecorded"] += 1
-    reason = getattr(error, "reason", "")
-    if reason:
-        world.reached[f"review {reason}"] += 1
-    world.told.append(
-        Told(
-            action,
-            world.now,
-            verdict,
-            reference,
-            record.idempotency_key if record else None,
-            frozenset(request.number for request in world.requests[:sent_by_then] if request.action == action),
-            done.reply is None,
-            done.unrecorded is not None,
-        )
-    )
-    return verdict
-
-
-def _unrepeatable(world: World) -> bool:
-    """Whether a lost success could not be fetched again (R7b)."""
-    window = world.scenario.profile.window_seconds
-    return window is None or window <= 3600.0
-
-
-def recover(world: World, place: int) -> None:
-    """What `client.recover()` does, for every record that is left behind."""
+def recover(world: World, place: int, account: int = 0) -> None:
+    """What `client.recover()` does, for every record that is left behind, and more: it is handed pending ones too."""
     process = world.process(place)
 
     def work() -> None:
         store = ProcessStore(world, process)
         left = [rows[-1] for rows in world.store.rows.values() if rows]
         for record in left:
-            if record.status not in {Status.IN_FLIGHT, Status.UNKNOWN} or record.frozen_request is None:
+            if record.settled or record.status is Status.NEEDS_REVIEW:
                 continue
             existing = store.get(record.identity)
-            if existing is not None and not existing.alive and existing.record.frozen_request is not None:
-                _recover_one(world, process, existing)
+            if existing is not None and not existing.alive:
+                _recover_one(world, process, existing, account)
 
     def quietly() -> None:
         try:
@@ -243,14 +224,15 @@ def recover(world: World, place: int) -> None:
     world.spawn(process, quietly, world.now)
 
 
-def _recover_one(world: World, process: Process, existing: Existing) -> None:
+def _recover_one(world: World, process: Process, existing: Existing, account: int) -> None:
     action = existing.record.scope["id"]
-    frozen = unfreeze(existing.record.frozen_request or b"")
-    version = int((frozen.body or b"").rpartition(b": ")[2].rstrip(b"}") or 0)
-    request = outgoing(action, version)
+    frozen = existing.record.frozen_request
+    body = (unfreeze(frozen).body if frozen is not None else None) or b""
+    version = int(body.rpartition(b": ")[2].rstrip(b"}") or 0)
+    request = outgoing("any" if world.scenario.same_payload else action, version, account)
     plan = plan_of(world, process, action, request, recovering=True)
     step = resume(plan, existing, SimClock(world, process).now())
-    world.reached["recover"] += 1
+    world.reached["recover pending" if frozen is None else "recover"] += 1
     try:
         drive(step, _ports(world, process, action, request))
     except KeyboardInterrupt:

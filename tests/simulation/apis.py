@@ -1,6 +1,7 @@
 """Model APIs: what stands at the other end, honest and not."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from email.utils import formatdate
 
 from samekey._core.model import Reply
 
@@ -17,6 +18,8 @@ class Request:
         key: its idempotency key; None where the profile carries none.
         payload: its exact body.
         written_at: when its first byte was written.
+        account: with which credential it was sent.
+        recovering: whether `recover()` sent it.
     """
 
     number: int
@@ -24,6 +27,8 @@ class Request:
     key: str | None
     payload: bytes
     written_at: float
+    account: int = 0
+    recovering: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,9 @@ class Behaviour:
         short_lock: lets a second request in while the first executes (dishonest).
         blind: answers any payload with the first result.
         repeats: executes again and answers with the stored result (dishonest).
+        by_account: whether each credential has keys of its own.
+        checks_first: may refuse a later send before it looks at the key, and calls that stored (dishonest).
+        dated: whether its replies say what time it is there, in seconds since 1970 at the history's beginning.
     """
 
     keyed: bool = True
@@ -69,11 +77,16 @@ class Behaviour:
     short_lock: bool = False
     blind: bool = False
     repeats: bool = False
+    by_account: bool = False
+    checks_first: bool = False
+    dated: float | None = None
 
     @property
     def honest(self) -> bool:
         """Whether it honours R0."""
-        return not (self.forgets_early or self.releases_after_effect or self.short_lock or self.repeats)
+        return not (
+            self.forgets_early or self.releases_after_effect or self.short_lock or self.repeats or self.checks_first
+        )
 
 
 @dataclass
@@ -92,13 +105,14 @@ class API:
         behaviour = self.behaviour
         if not behaviour.keyed or request.key is None:
             return None
-        known = self.memory.get(request.key)
+        key = self._key(request)
+        known = self.memory.get(key)
         window = behaviour.window / 10 if behaviour.forgets_early else behaviour.window
         if known is not None and now >= known.first + window:
-            del self.memory[request.key]
+            del self.memory[key]
             known = None
         if known is None:
-            self.memory[request.key] = Memory(request.payload, now)
+            self.memory[key] = Memory(request.payload, now)
             return None
         if known.payload != request.payload and not behaviour.blind:
             return Reply(422, JSON, b'{"error": {"type": "idempotency_error"}}')
@@ -106,14 +120,21 @@ class API:
             return None if behaviour.short_lock else Reply(409, JSON, b'{"error": {"code": "idempotency_key_in_use"}}')
         if behaviour.repeats:
             self._happen(request, now)
+        if behaviour.checks_first:
+            return Reply(402, JSON, b'{"error": "declined"}')
         return known.reply
 
     def finish(self, request: Request, now: float, outcome: str) -> Reply:
         """An execution ends: "done", "refused", "error" (nothing happened), or "error_done"."""
         behaviour = self.behaviour
         reply = self._execute(request, now, outcome)
-        known = self.memory.get(request.key) if behaviour.keyed and request.key is not None else None
-        if known is None or request.key is None:
+        if behaviour.dated is not None:
+            reply = replace(reply, headers=(*JSON, ("date", formatdate(behaviour.dated + now, usegmt=True))))
+        if not behaviour.keyed or request.key is None:
+            return reply
+        key = self._key(request)
+        known = self.memory.get(key)
+        if known is None:
             return reply
         released = (
             (outcome == "refused" and not behaviour.stores_refusals)
@@ -121,10 +142,13 @@ class API:
             or (outcome == "error_done" and behaviour.releases_after_effect)
         )
         if released:
-            del self.memory[request.key]
+            del self.memory[key]
         else:
             known.reply = reply
         return reply
+
+    def _key(self, request: Request) -> str:
+        return f"{request.account}:{request.key}" if self.behaviour.by_account else str(request.key)
 
     def _execute(self, request: Request, now: float, outcome: str) -> Reply:
         if outcome == "refused":

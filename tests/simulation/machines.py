@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from samekey._core.model import Event, Moment, Record
@@ -21,11 +21,11 @@ from samekey._core.verbs import (
 from samekey._drivers.runtime import Unfinished
 from samekey.errors import StoreUnavailableError
 from samekey.stores import _rows
+from tests.simulation.scenarios import EPOCH
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 SECRET = b"simulation-secret-of-32-bytes..."
 
 
@@ -100,8 +100,15 @@ class SharedStore:
             for row in rows
         )
 
+    def duplicate(self, claim: Claim) -> Record | None:
+        """Another action with the same payload, if one is asked for."""
+        if claim.duplicates_since is None:
+            return None
+        rows = (row for rows in self.rows.values() for row in rows)
+        return next((row for row in rows if _rows.is_duplicate(row, claim)), None)
+
     def permit(self, record: Record) -> None:
-        """Remembers that this attempt was recorded (promise 4)."""
+        """Remembers that this attempt was recorded: it permits one send (promise 4)."""
         if record.lease_expires_at is not None:
             self.attempts[record.idempotency_key, record.fence, record.attempts] = record.lease_expires_at
 
@@ -133,11 +140,14 @@ class ProcessStore:
             return self._existing(highest)
         if highest is None and claim.replaces is not None:
             raise AssertionError("a claim replaces what does not exist")
+        duplicate = self._shared.duplicate(claim)
+        if duplicate is not None and claim.refuse_duplicates:
+            return DuplicateFound(duplicate)
+        self._note_generation(claim, highest)
         self._shared.write(record)
         self._shared.sync()
         self._shared.permit(record)
-        if self._world.fault("claim_error"):
-            raise StoreUnavailableError("the disk reported an error", uncertain=True)
+        self._report("claim")
         self._process.running.add((record.identity, record.generation, record.fence))
         self._world.pause("after claim")
         return Claimed(record)
@@ -154,6 +164,7 @@ class ProcessStore:
         self._shared.sync()
         self._shared.permit(new)
         self._event(new, renewal.event)
+        self._report("renew")
         self._process.running.discard((new.identity, new.generation, row.fence))
         self._process.running.add((new.identity, new.generation, new.fence))
         self._world.pause("after renew")
@@ -170,6 +181,9 @@ class ProcessStore:
             self._event(row, event)
         if settlement.durable:
             self._shared.sync()
+        if verdict.answer is not None and verdict.answer.contradiction:
+            self._world.reached["contradiction" if verdict.rows else "contradiction again"] += 1
+        self._report("settle")
         expect = settlement.expect
         self._process.running.discard((settlement.identity, expect.generation, expect.fence))
         self._world.pause("after settle")
@@ -204,6 +218,21 @@ class ProcessStore:
             raise StoreUnavailableError("the disk is full")
         # What the caller is told rests on the rows as they are now; what others send later is not meant.
         self.sent_by_then = len(self._world.requests)
+
+    def _report(self, verb: str) -> None:
+        """The commit is done, and may report an error all the same."""
+        if self._world.fault(f"{verb}_error"):
+            raise StoreUnavailableError("the disk reported an error", uncertain=True)
+
+    def _note_generation(self, claim: Claim, highest: Record | None) -> None:
+        """A generation is raised only after a refusal that was complete before this begin (R15)."""
+        if highest is None or claim.record.generation == highest.generation:
+            return
+        world = self._world
+        world.reached["new generation"] += 1
+        done, begun = highest.completed_at, world.task.begun
+        if world.scenario.right_clocks and done is not None and begun is not None and done > begun:
+            world.broken.append(f"R15: {highest.idempotency_key[:8]} was refused meanwhile, and was tried anew")
 
     def _highest(self, identity: str) -> Record | None:
         rows = self._shared.rows.get(identity)
@@ -241,6 +270,15 @@ class SimClock:
     def sleep(self, seconds: float) -> None:
         """Lets the others go on."""
         self._world.wait_until(self._world.now + seconds)
+
+
+class DriverClock(SimClock):
+    """The driver's: Ctrl-C may come while it is read, which is between two steps."""
+
+    def now(self) -> Moment:
+        """The clocks of the host."""
+        self._world.interrupt_between_steps()
+        return super().now()
 
 
 def restarted(process: Process, number: int) -> Process:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 from samekey._core.plan import Contract, Detector, Profile
 from tests.simulation.apis import Behaviour
@@ -11,6 +12,8 @@ from tests.simulation.apis import Behaviour
 HOUR = 3600.0
 DAY = 24 * HOUR
 D_SECONDS = 120.0
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+"""When every history begins."""
 
 FAULTS: Mapping[str, float] = {
     "not_sent": 6,
@@ -26,6 +29,8 @@ FAULTS: Mapping[str, float] = {
     "renew_failed": 2,
     "settle_failed": 4,
     "get_failed": 1,
+    "renew_error": 1,
+    "settle_error": 2,
 }
 """Percent of the occasions on which each happens."""
 
@@ -45,6 +50,10 @@ KEYLESS = Profile(name="keyless", keyed=False, answers_json=False, max_delay_sec
 
 
 CONTRACT = Contract(reference="/id")
+LOOKING_UP = replace(CONTRACT, looks_up=True)
+ANEW = replace(CONTRACT, on_rejected="new_generation")
+GUARDING = replace(ANEW, duplicates="reject", duplicate_window=timedelta(days=30))
+REFUSING = {**FAULTS, "refused": 40}
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,11 @@ class Scenario:
         most_faults: faults at most, for the exhaustive search; None for no bound.
         most_switches: step boundaries at which others go on, at most.
         delays: how long a process may pause between two steps, in seconds.
+        skews: wall clock errors of the hosts from the beginning, in seconds.
+        boot_skews: wall clock errors with which a host may come up after a power loss.
+        accounts: credentials with which an action may be begun.
+        same_payload: whether all actions carry the same payload.
+        tolerates: what a dishonest API may break, and nobody can repair.
     """
 
     name: str
@@ -94,6 +108,16 @@ class Scenario:
     most_faults: int | None = None
     most_switches: int | None = None
     delays: tuple[float, ...] = (0.0, 0.2, 7.0, 200.0)
+    skews: tuple[float, ...] = ()
+    boot_skews: tuple[float, ...] = ()
+    accounts: int = 1
+    same_payload: bool = False
+    tolerates: frozenset[str] = frozenset()
+
+    @property
+    def right_clocks(self) -> bool:
+        """Whether all wall clocks are right all the time."""
+        return not (self.jumps or self.skews or self.boot_skews)
 
 
 HONEST: tuple[Scenario, ...] = (
@@ -122,20 +146,98 @@ HONEST: tuple[Scenario, ...] = (
     ),
     Scenario("many begins at once", CODED, actions=1, begins=8, switching=70.0),
     Scenario("payload-blind", GENERIC, Behaviour(blind=True)),
+    Scenario(
+        "late at the window's end",
+        replace(GENERIC, window_seconds=222.0),  # closes some 40 s after the third attempt of a run
+        Behaviour(window=222.0),
+        crashes=1,
+        switching=25.0,
+        delays=(0.0, 50.0),
+        faults={"lost_reply": 75, "late": 40, "lost_request": 5, "renew_failed": 2},
+        latest=D_SECONDS - 1,
+    ),
+    Scenario("keyless, a window declared", replace(KEYLESS, window_seconds=DAY), Behaviour(keyed=False)),
+    Scenario("keyless, looked up", KEYLESS, Behaviour(keyed=False), LOOKING_UP, faults={**FAULTS, "late": 20}),
+    Scenario(
+        "looked up when the window has closed",
+        replace(CODED, window_seconds=600.0),
+        Behaviour(window=600.0),
+        LOOKING_UP,
+        delays=(0.0, 0.2, 7.0, 400.0),
+    ),
+    Scenario(
+        "clock set back while waiting",
+        replace(CODED, window_seconds=2 * HOUR),
+        Behaviour(window=2 * HOUR),
+        jumps=(0.0, -3 * DAY, -3 * DAY),
+        power_losses=False,
+    ),
+    Scenario(
+        "clock set back at boot",
+        replace(CODED, window_seconds=2 * HOUR),
+        Behaviour(window=2 * HOUR),
+        boot_skews=(0.0, -30 * DAY),
+        crashing=8.0,
+        faults={**FAULTS, "lost_reply": 50},
+    ),
+    Scenario(
+        "a host an hour ahead, and an API that says so",
+        replace(CODED, window_seconds=HOUR),
+        Behaviour(window=HOUR, dated=EPOCH.timestamp()),
+        hosts=2,
+        skews=(HOUR, 0.0),
+        crashes=0,
+        interrupts=0.0,
+        delays=(0.0, 0.2, 7.0),  # a holder that outsleeps its lease takes the answer with it
+        faults={"error_done": 40, "not_sent": 5, "refused": 5},
+    ),
+    Scenario("refusals are tried anew", CODED, Behaviour(), ANEW, begins=8, switching=70.0, faults=REFUSING),
+    Scenario("no second action with a payload", CODED, Behaviour(), GUARDING, same_payload=True, faults=REFUSING),
+    Scenario(
+        "keys belong to an account",
+        replace(CODED, pins_credential=True),
+        Behaviour(by_account=True),
+        accounts=2,
+    ),
 )
 
 _RELEASING = Behaviour(releases_after_effect=True)
 
+DOUBLE = frozenset({"promise 1", "promise 2"})
+"""A duplicate, and therefore perhaps two answers."""
+DENIAL = frozenset({"promise 1", "promise 2", "promise 3"})
+"""The API itself says that nothing happened."""
+
 DISHONEST: tuple[Scenario, ...] = (
-    Scenario("forgets early", GENERIC, Behaviour(forgets_early=True, window=HOUR), delays=(0.0, 0.2, 7.0, 900.0)),
-    Scenario("releases the key after an effect", GENERIC, _RELEASING),
-    Scenario("locks too short", GENERIC, Behaviour(short_lock=True)),
-    Scenario("repeats and replays a perfect answer", GENERIC, Behaviour(repeats=True)),
+    Scenario(
+        "forgets early",
+        GENERIC,
+        Behaviour(forgets_early=True, window=HOUR),
+        delays=(0.0, 0.2, 7.0, 900.0),
+        tolerates=DOUBLE,
+    ),
+    Scenario("releases the key after an effect", GENERIC, _RELEASING, tolerates=DOUBLE),
+    Scenario("locks too short", GENERIC, Behaviour(short_lock=True), tolerates=DOUBLE),
+    Scenario("repeats and replays a perfect answer", GENERIC, Behaviour(repeats=True), tolerates=DOUBLE),
+    Scenario(
+        "refuses what it has done",
+        replace(GENERIC, stored_refusals=frozenset({402})),
+        Behaviour(checks_first=True),
+        actions=1,
+        begins=8,
+        crashes=0,
+        interrupts=0.0,
+        switching=60.0,
+        delays=(0.0, 0.2, 200.0, 200.0),
+        faults={**FAULTS, "settle_error": 10},
+        tolerates=DENIAL,
+    ),
     Scenario(
         "executes later than the window",
         replace(GENERIC, window_seconds=600.0),
         Behaviour(window=600.0),
         latest=4000.0,
+        tolerates=DOUBLE,
     ),
 )
 
@@ -154,6 +256,14 @@ GUARDED: tuple[Scenario, ...] = (
 """Dishonest APIs whose profile says so: no duplicate even there."""
 
 
+ALL = (*HONEST, *GUARDED, *DISHONEST)
+
+
 def named(name: str) -> Scenario:
     """The scenario of that name."""
-    return next(scenario for scenario in (*HONEST, *DISHONEST, *GUARDED) if scenario.name == name)
+    return next(scenario for scenario in ALL if scenario.name == name)
+
+
+def of_seed(seed: int) -> Scenario:
+    """The scenario that a seed stands for: each has its turn."""
+    return ALL[seed % len(ALL)]

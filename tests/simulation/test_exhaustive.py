@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from tests.simulation.actors import begin
+from tests.simulation.checks import check
 from tests.simulation.choices import Choices, every
-from tests.simulation.histories import calm, check
+from tests.simulation.histories import calm
 from tests.simulation.scenarios import FAULTS, Scenario, named
 from tests.simulation.world import World
 

@@ -14,11 +14,10 @@ from collections import Counter
 import pytest
 
 from tests.simulation.choices import Choices, every
-from tests.simulation.histories import explain, history
-from tests.simulation.scenarios import DISHONEST, GUARDED, HONEST, Scenario, named
+from tests.simulation.histories import FIRST_SEED, explain, history, kind
+from tests.simulation.scenarios import DISHONEST, GUARDED, HONEST, Scenario, named, of_seed
 
 HISTORIES = int(os.environ.get("SAMEKEY_HISTORIES", "20000"))
-FIRST_SEED = int(os.environ.get("SAMEKEY_SEED", "0"))
 CHUNK = 500
 EXPLAINED = 3
 
@@ -40,7 +39,7 @@ def simulate(bounds: tuple[int, int]) -> tuple[list[tuple[int, str, list[int]]],
     broken: list[tuple[int, str, list[int]]] = []
     reached: Counter[str] = Counter()
     for seed in range(*bounds):
-        scenario = HONEST[seed % len(HONEST)]
+        scenario = of_seed(seed)
         verdict = history(scenario, Choices(seed))
         reached.update(verdict.reached)
         if verdict.broken:
@@ -49,8 +48,11 @@ def simulate(bounds: tuple[int, int]) -> tuple[list[tuple[int, str, list[int]]],
 
 
 @pytest.mark.timeout(1200)
-def test_no_history_breaks_a_promise_where_the_api_honours_its_profile() -> None:
-    """However processes, network, disk and clocks interleave and fail, all five promises hold."""
+def test_no_history_breaks_a_promise_that_can_be_kept() -> None:
+    """However processes, network, disk and clocks interleave and fail, all five promises hold.
+
+    All of them where the API honours its profile; where it does not, those that it cannot break alone.
+    """
     broken: list[tuple[int, str, list[int]]] = []
     reached: Counter[str] = Counter()
     chunks = [
@@ -70,11 +72,13 @@ def test_no_history_breaks_a_promise_where_the_api_honours_its_profile() -> None
 def test_what_no_client_can_repair_is_seen_and_is_only_a_duplicate(scenario: Scenario) -> None:
     """An API that breaks its own promise can double an effect; nothing else breaks, and no action disappears."""
     kinds: Counter[str] = Counter()
-    for seed in range(400):
-        for fault in history(scenario, Choices(seed)).broken:
-            kinds[fault.partition(":")[0]] += 1
-    assert kinds["promise 1"] > 0, "the expected failure was never seen"
-    assert set(kinds) <= {"promise 1", "promise 2"}, kinds
+    for seed in range(4_000):
+        if seed >= 400 and set(kinds) & {"promise 1", "promise 3"}:
+            break
+        verdict = history(scenario, Choices(seed))
+        assert not verdict.broken, explain(scenario, seed, verdict.drawn)
+        kinds.update(map(kind, verdict.tolerated))
+    assert set(kinds) & {"promise 1", "promise 3"}, "the expected failure was never seen"
 
 
 @pytest.mark.parametrize("scenario", GUARDED, ids=lambda scenario: scenario.name)

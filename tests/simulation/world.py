@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import greenlet
@@ -33,6 +34,8 @@ class Task(greenlet.greenlet):
         super().__init__(self._run_work, world.hub)
         self.process = process
         self.turn = 0
+        self.begun: datetime | None = None
+        self.interrupts = 0
         self._work = work
 
     def _run_work(self) -> None:
@@ -77,7 +80,11 @@ class World:
     told: list[Told] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     reached: Counter[str] = field(default_factory=Counter)
+    loose: Counter[str] = field(default_factory=Counter)
+    uncertain: dict[str, set[Process]] = field(default_factory=dict)
     calm: bool = False
+    told_before_calm: int = 0
+    begun_in_calm: int = 0
     crashes: int = 0
     faults: int = 0
     switches: int = 0
@@ -85,7 +92,8 @@ class World:
     def __post_init__(self) -> None:
         self.hub = greenlet.getcurrent()
         self.api = API(self.scenario.behaviour)
-        self.hosts = [Host(f"host{number}") for number in range(self.scenario.hosts)]
+        skews = self.scenario.skews or (0.0,)
+        self.hosts = [Host(f"host{number}", skew=skews[number % len(skews)]) for number in range(self.scenario.hosts)]
         self.processes: list[Process] = []
         self._heap: list[tuple[float, int, Callable[[], Any]]] = []
         self._count = 0
@@ -148,6 +156,15 @@ class World:
             self.wait_until(self.now + self._delay())
         if not self.calm and self.scenario.interrupts and self.choices.chance(self.scenario.interrupts):
             self.reached["interrupt"] += 1
+            task.interrupts += 1
+            raise KeyboardInterrupt
+
+    def interrupt_between_steps(self) -> None:
+        """Ctrl-C where no step runs, once in a task."""
+        interrupts, task = self.scenario.interrupts, self.task
+        if interrupts and not self.calm and not task.interrupts and self.choices.chance(interrupts / 2):
+            self.reached["interrupt between steps"] += 1
+            task.interrupts += 1
             raise KeyboardInterrupt
 
     def fault(self, name: str) -> bool:
@@ -196,7 +213,8 @@ class World:
                 process.dead = True
         host.boot += 1
         host.booted_at = self.now
-        host.skew = 0.0
+        skews = self.scenario.boot_skews
+        host.skew = skews[self.choices.pick(len(skews))] if skews else 0.0
         self.store.lose_power()
 
     # --- processes -------------------------------------------------------------------------------------------

@@ -110,7 +110,7 @@ def test_a_shared_commit_is_as_durable_as_its_most_demanding_job(tmp_path: Path)
             heard.append(sql)
             return self._connection.execute(sql, parameters)
 
-    engine = Engine(Files.of(tmp_path / "samekey.db"), Listening)  # type: ignore[arg-type] # the rest is handed on
+    engine = Engine(Files.of(tmp_path / "samekey.db"), Listening)
     engine.secret(None)
     for turn in range(6):  # who leads is luck; the one FULL job must count wherever it stands
         engine.write(put(f"job-{turn}"), full=False)

@@ -1,0 +1,8 @@
+"""All mutants, in the order in which they are tried."""
+
+from tests.mutants.by_hand import BY_HAND
+from tests.mutants.core_guards import CORE
+from tests.mutants.rules import RULES
+from tests.mutants.store_guards import STORE
+
+MUTANTS = (*RULES, *BY_HAND, *CORE, *STORE)

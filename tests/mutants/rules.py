@@ -1,0 +1,232 @@
+"""The rules of the protocol, each taken out: a simulated history must break a promise.
+
+R8 (purge) and R17 (volatile stores) have no code yet, and R0 is the API's.
+"""
+
+from tests.mutants.mutant import Edit, rule
+
+RULES = (
+    rule(
+        "r1_no_room_for_late_requests",
+        "R1",
+        "_core/window.py",
+        "width = min(known) - max(record.max_delay_seconds, max_delay_seconds)",
+        "width = min(known)",
+    ),
+    rule(
+        # "remaining attempt deadline" alone cannot be missed: nothing is written after `closes_at` (R2).
+        "r1_the_window_never_closes",
+        "R1",
+        "_core/window.py",
+        'Window("" if left > attempt_seconds else "window_closed", later(now.wall, left))',
+        'Window("", later(now.wall, 1e6))',
+    ),
+    rule(
+        "r2_a_first_send_has_no_end",
+        "R2",
+        "_core/steps.py",
+        "return Send(run, record, None, record.lease_expires_at or now.wall,",
+        "return Send(run, record, None, now.wall.replace(year=9999),",
+    ),
+    rule(
+        "r2_a_resend_may_outlive_the_window",
+        "R2",
+        "_core/steps.py",
+        "not_after = min(record.lease_expires_at or now.wall, closes_at)",
+        "not_after = record.lease_expires_at or now.wall",
+    ),
+    rule(
+        "r2_a_resend_may_outlive_its_lease",
+        "R2",
+        "_core/steps.py",
+        "not_after = min(record.lease_expires_at or now.wall, closes_at)",
+        "not_after = closes_at",
+    ),
+    rule(
+        "r3_absent_means_that_nothing_happened",
+        "R3",
+        "_core/steps.py",
+        '        reason = "look_up_absent" if reply.outcome == ABSENT else "look_up_inconclusive"\n',
+        "        if reply.outcome == ABSENT:\n"
+        "            settlement = verdicts.nothing_done(self.run.plan, self.record, self.reason, now)\n"
+        "            return Settle(self.run, self.record, settlement, Verdict(Kind.NOT_SENT), None)\n"
+        '        reason = "look_up_inconclusive"\n',
+    ),
+    rule(
+        "r4_any_refusal_settles",
+        "R4",
+        "_core/steps.py",
+        "alone, json = self.record.open_attempts <= 1,",
+        "alone, json = True,",
+    ),
+    rule(
+        "r4_earlier_attempts_are_forgotten",
+        "R4",
+        "_core/steps.py",
+        "take_over=True, open_attempts=record.open_attempts + 1,",
+        "take_over=True, open_attempts=1,",
+    ),
+    rule(
+        "r5_a_resend_is_not_recorded",
+        "R5",
+        "_core/steps.py",
+        "return Renew(self.run, record, renewal, frozen, closes_at, judgement)",
+        "return _send(self.run, record, frozen, closes_at, now)",
+    ),
+    rule(
+        "r5_a_take_over_is_not_recorded",
+        "R5",
+        "_core/steps.py",
+        "return Renew(replace(run, recovered=True), record, renewal, decision.frozen, decision.closes_at, None)",
+        "return _send(replace(run, recovered=True), record, decision.frozen, decision.closes_at, now)",
+    ),
+    rule(
+        "r5b_a_holder_outlives_its_lease",
+        "R5b",
+        "_core/begin.py",
+        "return existing.alive and lease is not None and now.wall <= lease",
+        "return existing.alive and lease is not None",
+    ),
+    rule(
+        "r5b_ctrl_c_forgets_a_complete_answer",
+        "R5b",
+        "_drivers/sync.py",
+        "if isinstance(step, Send) and ports.sent is not None:",
+        "if isinstance(step, Send) and ports.sent is step:",
+    ),
+    rule(
+        "r5b_ctrl_c_comes_before_the_settlement",
+        "R5b",
+        "_drivers/sync.py",
+        "if interruption is not None and not isinstance(step, Settle):",
+        "if interruption is not None:",
+        # Settle.interrupted answers with itself: that the loop asks is not yet a loss.
+        Edit(
+            "_core/steps.py",
+            '        """Settling is idempotent: do it again."""\n        return self\n',
+            "        return Done(self.run, self.record)\n",
+        ),
+    ),
+    rule(
+        "r6_not_sent_among_other_attempts",
+        "R6",
+        "_core/steps.py",
+        "if not attempt.maybe_done and record.open_attempts <= 1:",
+        "if not attempt.maybe_done:",
+    ),
+    rule(
+        "r7_bad_news_is_told_unrecorded",
+        "R7",
+        "_core/steps.py",
+        "        if self.verdict.kind is Kind.SUCCESS:\n",
+        "        if self.verdict.kind is Kind.REFUSED:\n"
+        "            return Done(self.run, self.record, self.verdict.error(self.record), self.reply)\n"
+        "        if self.verdict.kind is Kind.SUCCESS:\n",
+    ),
+    rule(
+        "r7_a_refusal_is_not_synced",
+        "R7",
+        "_core/verdicts.py",
+        "        durable=True,\n        result=result_of(reply, None,",
+        "        durable=False,\n        result=result_of(reply, None,",
+    ),
+    rule(
+        "r7b_no_settlement_of_a_success_is_synced",
+        "R7b",
+        "_core/verdicts.py",
+        "durable=not plan.profile.keyed or window is None or window <= SHORT_WINDOW_SECONDS,",
+        "durable=False,",
+    ),
+    rule(
+        "r9_a_5xx_is_always_sent_again",
+        "R9",
+        "_core/classify.py",
+        'allowed = word == "resend"',
+        'allowed = word != "review"',
+    ),
+    rule(
+        "r9_a_time_out_is_always_sent_again",
+        "R9",
+        "_core/begin.py",
+        "if not plan.profile.after_timeout:",
+        "if plan.profile.after_timeout is None:",
+    ),
+    rule(
+        "r10_the_wall_clock_alone",
+        "R10",
+        "_core/window.py",
+        "return max(by_wall, by_boot) if by_boot >= 0 else None",
+        "return by_wall if by_boot >= 0 else None",
+    ),
+    rule(
+        "r10_a_clock_set_back_at_boot_is_believed",
+        "R10",
+        "_core/window.py",
+        "if (seen - now.wall).total_seconds() > CLOCK_MARGIN_SECONDS:",
+        "if (seen - now.wall).total_seconds() > 1e12:",
+    ),
+    rule(
+        "r10_the_date_of_a_reply_is_not_read",
+        "R10",
+        "_core/window.py",
+        "return theirs is not None and abs((theirs - now).total_seconds()) > CLOCK_MARGIN_SECONDS",
+        "return theirs is None",
+    ),
+    rule(
+        "r11_a_success_needs_the_fence",
+        "R11",
+        "stores/_rows.py",
+        "        if row.status is Status.SUCCEEDED:\n            return Verdict()\n    elif not is_own(row, settlement):\n",
+        "    if not is_own(row, settlement):\n",
+    ),
+    rule(
+        "r11_a_success_after_the_close_is_dropped",
+        "R11",
+        "stores/_rows.py",
+        "            return _contradiction(generations, row, settlement)\n",
+        "            return Verdict()\n",
+    ),
+    rule(
+        "r12_recover_sends_what_is_pending",
+        "R12",
+        "_core/begin.py",
+        "    if plan.recovering:\n        error = words.not_sent(",
+        "    if plan.recovering is None:\n        error = words.not_sent(",
+    ),
+    rule(
+        "r13_an_identity_has_several_spellings",
+        "R13",
+        "_core/keys.py",
+        "sorted(scope.items())])",
+        "list(scope.items())])",
+    ),
+    rule(
+        "r14_any_account_will_do",
+        "R14",
+        "_core/begin.py",
+        'return ("credential",) if pinned and _credential_changed(plan, record) else ()',
+        "return ()",
+    ),
+    rule(
+        "r15_waiters_try_anew",
+        "R15",
+        "_core/begin.py",
+        # `fresh` says the same of most waiters, so it must go too.
+        "if waited == record.generation or fresh or plan.recovering:",
+        "if plan.recovering:",
+    ),
+    rule(
+        "r16_a_generation_is_a_duplicate_of_the_last",
+        "R16",
+        "stores/_rows.py",
+        "        and other.identity != claim.record.identity\n",
+        "",
+    ),
+    rule(
+        "r16_a_claim_does_not_look_for_generations",
+        "R16",
+        "stores/_rows.py",
+        "return highest is None and claim.replaces is None",
+        "return claim.replaces is None",
+    ),
+)
