@@ -208,7 +208,7 @@ CORE = (
         "_core/verdicts.py",
         "        clear_first_sent=True,\n",
         "",
-        SETTLE,
+        "tests/core",
     ),
     guard(
         "steps_budget",

@@ -12,7 +12,8 @@ FULL = "tests/stores/test_full.py"
 LOG = "tests/stores/test_log.py"
 ENVIRONMENT = "tests/powerloss/test_environment.py"
 POWER = "tests/powerloss/test_power_loss.py"
-DISK = "tests/powerloss/test_disk_errors.py"
+HERE = "tests/mutants/test_store_guards.py"
+SHARED = "tests/stores/test_shared_commits.py"
 ENGINE = "stores/_engine.py"
 
 STORE = (
@@ -55,7 +56,7 @@ STORE = (
         ENGINE,
         "if connection.execute(_sql.TRUNCATE).fetchone()[0]:",
         "if connection.execute(_sql.TRUNCATE).fetchone() is None:",
-        "tests/powerloss",
+        HERE,
     ),
     guard(
         "engine_full_for_claims",
@@ -71,7 +72,7 @@ STORE = (
         ENGINE,
         "any(job.full for job in jobs)",
         "jobs[0].full",
-        "tests/stores",
+        SHARED,
     ),
     guard(
         "engine_begin_immediate",
@@ -79,7 +80,7 @@ STORE = (
         ENGINE,
         'connection.execute("BEGIN IMMEDIATE")',
         'connection.execute("BEGIN")',
-        "tests/stores",
+        HERE,
     ),
     guard(
         "engine_savepoints",
@@ -87,7 +88,7 @@ STORE = (
         ENGINE,
         'connection.execute("ROLLBACK TO job")',
         "pass",
-        DURABILITY,
+        SHARED,
     ),
     guard(
         "engine_rollback",
@@ -111,7 +112,7 @@ STORE = (
         ENGINE,
         "                    return self._fail_all(jobs, job)\n",
         "                    continue\n",
-        "tests/stores",
+        SHARED,
     ),
     guard(
         "engine_withdrawn_job",
@@ -119,7 +120,7 @@ STORE = (
         ENGINE,
         "        except BaseException:\n            self._withdraw(job)\n            raise\n",
         "        except BaseException:\n            raise\n",
-        INTERRUPTS,
+        SHARED,
     ),
     # --- the statements
     guard(
@@ -152,10 +153,23 @@ STORE = (
         "stores/_sql.py",
         "AND fence = ?{_AFTER + 3} AND status",
         "AND ?{_AFTER + 3} IS NOT NULL AND status",
-        "tests/stores",
-        # Whoever takes over leaves holder and nonce too, so each alone would do.
-        Edit("stores/_sql.py", "AND holder IS ?{_AFTER + 5}\n", "AND (1 OR ?{_AFTER + 5})\n"),
-        Edit("stores/_sql.py", "AND claim_nonce = ?{_AFTER + 6}\n", "AND ?{_AFTER + 6} IS NOT NULL\n"),
+        HERE,
+    ),
+    guard(
+        "settle_holder",
+        "a settlement insists on its holder",
+        "stores/_sql.py",
+        "AND holder IS ?{_AFTER + 5}\n",
+        "AND (1 OR ?{_AFTER + 5})\n",
+        HERE,
+    ),
+    guard(
+        "settle_nonce",
+        "a settlement insists on its claim",
+        "stores/_sql.py",
+        "AND claim_nonce = ?{_AFTER + 6}\n",
+        "AND ?{_AFTER + 6} IS NOT NULL\n",
+        HERE,
     ),
     guard(
         "settle_later_generation",
@@ -187,7 +201,7 @@ STORE = (
         "stores/_rows.py",
         "return row.claim_nonce == settlement.nonce and matches(",
         "return matches(",
-        CONTRACT,
+        HERE,
     ),
     guard(
         "rows_erase_the_request",
@@ -237,7 +251,7 @@ STORE = (
         "stores/_creation.py",
         "if connection.execute(_sql.ANY_ACTION).fetchone() is not None:",
         "if connection is None:",
-        "tests/stores",
+        HERE,
     ),
     guard(
         "creation_newer",
@@ -374,6 +388,6 @@ STORE = (
         "stores/_connection.py",
         "PRAGMA secure_delete = ON",
         "PRAGMA secure_delete = OFF",
-        LOG,
+        "tests/client/test_secrets_at_rest.py",
     ),
 )

@@ -22,11 +22,14 @@ CHUNK = 500
 EXPLAINED = 3
 
 SOMETIMES = (
-    "claim_error", "clock_jump", "crash after claim", "crash after renew", "crash after send", "crash after settle",
-    "crash before claim", "crash before renew", "crash before send", "crash before settle", "error", "error_done",
-    "interrupt", "late", "lost_reply", "lost_request", "not_sent", "power_loss", "recover", "recovered", "refused",
-    "renew_failed", "review clock_jumped", "review keyless", "review refused_after_unknown", "review server_error",
-    "review window_closed", "settle_failed", "slow", "told ActionInProgressError", "told ActionRejectedError",
+    "claim_error", "clock_jump", "contradiction", "crash after claim", "crash after renew", "crash after send",
+    "crash after settle", "crash before claim", "crash before get", "crash before look-up", "crash before renew",
+    "crash before send", "crash before settle", "error", "error_done", "interrupt", "interrupt between steps", "late",
+    "look-up absent", "look-up found", "lost_reply", "lost_request", "new generation", "not_sent", "power_loss",
+    "recover", "recover pending", "recovered", "refused", "renew_error", "renew_failed", "review clock_jumped",
+    "review effect_after_close", "review keyless", "review look_up_absent", "review look_up_inconclusive",
+    "review refused_after_unknown", "review server_error", "review window_closed", "settle_error", "settle_failed",
+    "slow", "told ActionInProgressError", "told ActionRejectedError", "told DuplicateActionError",
     "told KeyReusedError", "told NeedsReviewError", "told NotSentError", "told OutcomeUnknownError",
     "told StoreUnavailableError", "told success", "too_late", "unrecorded",
 )  # fmt: skip
