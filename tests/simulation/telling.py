@@ -62,8 +62,7 @@ def tell(world: World, process: Process, action: str, done: Done, ports: Ports, 
     _check_told(world, action, done, verdict)
     if _confirmed(ports) and verdict != "success" and reason != AFTER_CLOSE:
         world.broken.append(f"R11: {action} was confirmed by the API, and its caller was told {verdict}")
-    # With a claim in hand the store's error says nothing about later: the claim is still there, in flight.
-    if verdict in NOTHING_SENT and not (verdict == "StoreUnavailableError" and ports.held):
+    if verdict in NOTHING_SENT:
         world.loose[action] -= 1
         if getattr(error, "uncertain", False):
             world.uncertain.setdefault(action, set()).add(process)

@@ -110,8 +110,7 @@ class Renew:
 
     def _failed(self, reply: StoreFailed) -> Done:
         plan, record, last = self.run.plan, self.record, self.last
-        proven = last is not None and last.kind in {Kind.NOT_SENT, Kind.IN_FRONT}
-        if last is None or (proven and record.open_attempts <= 1):
+        if last is None:
             return Done(self.run, record, words.store_failed(plan, reply.error, record, uncertain=reply.uncertain))
         summary = f"{last.summary}; then {reply.error}"
         return Done(
