@@ -84,3 +84,8 @@ def test_a_keyed_body_has_the_right_length_and_its_other_bytes(server: FlakyServ
     assert request.body.endswith(b'"total": 1.10}')
     assert request.header("content-length") == str(len(request.body))
     assert request.header("idempotency-key") is None
+
+
+def test_a_keyed_query_has_its_other_bytes(server: FlakyServer, connect: Connect) -> None:
+    action = post(connect(provider=provider("query")), url="/orders?flag&note=a%20b&sum=1%2C5", json={})
+    assert server.requests[0].target == f"/orders?flag&note=a%20b&sum=1%2C5&request_id={action.key}"

@@ -77,13 +77,17 @@ def write(library: Library[Any, Any], profile: Profile, request: Any, key: str, 
                 )
             return request
         case "query":
-            request.url = request.url.copy_set_param(name, value)
+            # As text: the library's own way writes the caller's parameters anew, in another spelling.
+            request.url = request.url.copy_with(query=_with_field(request.url.query, name, value))
             return request
         case "form":
-            field = f"{quote_plus(name)}={quote_plus(value)}".encode()
-            return _with_body(library, request, b"&".join(filter(None, (bytes(request.content), field))))
+            return _with_body(library, request, _with_field(bytes(request.content), name, value))
         case "json":  # pragma: no branch - the types allow nothing else
             return _with_body(library, request, in_json(bytes(request.content), name.split("."), value))
+
+
+def _with_field(text: bytes, name: str, value: str) -> bytes:
+    return b"&".join(filter(None, (text, f"{quote_plus(name)}={quote_plus(value)}".encode())))
 
 
 def _set(request: Any, name: str, value: str) -> None:
