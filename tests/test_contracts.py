@@ -38,6 +38,7 @@ FULL: dict[str, Any] = {
     "on_server_error": "review",
     "reconcile": look,
     "absent_after": timedelta(minutes=5),
+    "stamp": "metadata[samekey]",
     "max_delay": timedelta(minutes=1),
     "retry": RetryPolicy(attempts=2),
     "owner": "payments team",
@@ -62,6 +63,7 @@ def test_an_operations_defaults_are_the_designs() -> None:
         "on_server_error": "profile",
         "reconcile": None,
         "absent_after": timedelta(minutes=2),
+        "stamp": None,
         "max_delay": None,
         "retry": None,
         "owner": None,
@@ -102,6 +104,7 @@ def test_lists_are_taken_for_tuples() -> None:
         ("on_server_error", "never", "on_server_error: "),
         ("reconcile", "GET /orders", "reconcile is a str; pass a function of (http, record)"),
         ("absent_after", None, "absent_after: "),
+        ("stamp", "", "stamp: "),
         ("max_delay", timedelta(0), "max_delay: must be longer than nothing"),
         ("retry", 5, "retry: "),
         ("owner", 5, "owner: "),
@@ -166,6 +169,7 @@ def test_an_operation_is_compiled_for_the_core() -> None:
         on_in_progress="raise",
         on_server_error="review",
         looks_up=True,
+        stamp="metadata[samekey]",
     )
 
 

@@ -157,7 +157,7 @@ class Action(Generic[ResponseT]):
             raise UsageError(
                 f"{self._identity.label}: this action has made its one write, {self._written}; open a second action for {name}."
             )
-        prepared = self._engine.prepare(self._identity, method, url, options)
+        prepared = self._engine.prepare(self._identity, self._operation, method, url, options)
         self._written = name
         try:
             self._finished = self._engine.run(self._identity, self._operation, prepared, self._correlation_id)

@@ -154,8 +154,7 @@ class Client(Generic[ResponseT]):
         self._engine: Engine[Any, ResponseT] = Engine(
             library=self._library,
             http=self._http,
-            profile=self._provider.profile(),
-            lookup=self._provider.lookup,
+            provider=self._provider,
             window=window,
             store=self._store,
             retry=retry,

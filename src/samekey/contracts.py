@@ -156,6 +156,8 @@ class Operation(Declared):
         reconcile: `reconcile(http, record)` looks up what became of an action; returns `Found`, `Absent` or
             `Inconclusive`.
         absent_after: how long after the last send an `Absent` may count.
+        stamp: a member of the JSON body (a dotted path, `metadata.samekey`) or a field of the form
+            (`metadata[samekey]`) into which the key is written besides, so that a look-up finds the object by it.
         max_delay: the longest time between a request's first byte and its execution at the API.
         retry: overrides the client's retry policy.
         owner: who answers for it.
@@ -178,6 +180,7 @@ class Operation(Declared):
     on_server_error: Literal["profile", "resend", "review"] = "profile"
     reconcile: Any = None
     absent_after: Duration = timedelta(minutes=2)
+    stamp: str | None = Field(default=None, min_length=1)
     max_delay: Duration | None = None
     retry: RetryPolicy | None = None
     owner: str | None = None
@@ -199,6 +202,7 @@ class Operation(Declared):
         on_server_error: Literal["profile", "resend", "review"] = "profile",
         reconcile: ReconcileFunction | None = None,
         absent_after: timedelta = timedelta(minutes=2),
+        stamp: str | None = None,
         max_delay: timedelta | None = None,
         retry: RetryPolicy | None = None,
         owner: str | None = None,
@@ -239,4 +243,5 @@ class Operation(Declared):
             on_in_progress=self.on_in_progress,
             on_server_error=self.on_server_error,
             looks_up=self.reconcile is not None,
+            stamp=self.stamp,
         )

@@ -12,7 +12,7 @@ from samekey._core import words
 from samekey._core.fingerprint import fingerprint, read_content
 from samekey._core.freezing import unfreeze
 from samekey._core.keys import Identity
-from samekey._core.model import Outgoing, Record, Reply
+from samekey._core.model import Record, Reply
 from samekey._core.plan import Contract, Plan, Profile
 from samekey._core.policy import Backoff
 from samekey._core.reading import reference_of
@@ -31,7 +31,7 @@ from samekey.http.library import Library
 from samekey.http.outgoing import Prepared, prepare, thaw
 from samekey.http.responses import rebuild, stripped
 from samekey.http.scrub import scrub
-from samekey.provider import Lookup
+from samekey.provider import Lookup, Provider
 from samekey.reconcile import look_up, looks_up
 from samekey.stores import Store
 from samekey.telemetry import log
@@ -89,8 +89,7 @@ class Engine(Generic[ClientT, ResponseT]):
         *,
         library: Library[ClientT, ResponseT],
         http: ClientT,
-        profile: Profile,
-        lookup: Lookup | None = None,
+        provider: Provider,
         window: timedelta | None,
         store: Store,
         retry: RetryPolicy,
@@ -101,8 +100,8 @@ class Engine(Generic[ClientT, ResponseT]):
     ) -> None:
         self.library = library
         self.http = http
-        self.profile = profile
-        self.lookup = lookup
+        self.profile: Profile = provider.profile()
+        self.lookup: Lookup | None = provider.lookup
         self.store = store
         self.retry = retry
         self.keep: Literal["response", "reference"] = keep
@@ -112,7 +111,8 @@ class Engine(Generic[ClientT, ResponseT]):
         self._window = window
         self._given_secret = secret
         self._secret: bytes | None = None
-        self._terms: dict[int, _Terms] = {}
+        self._endpoints = [(each, provider.at(each).profile()) for each in provider.endpoints]
+        self._terms: dict[tuple[int, int], _Terms] = {}
 
     def secret(self) -> bytes:
         """The store's secret; opens the store on first use."""
@@ -120,7 +120,9 @@ class Engine(Generic[ClientT, ResponseT]):
             self._secret = self.store.secret(self._given_secret)
         return self._secret
 
-    def prepare(self, identity: Identity, method: str, url: Any, options: Mapping[str, Any]) -> Prepared:
+    def prepare(
+        self, identity: Identity, operation: Operation, method: str, url: Any, options: Mapping[str, Any]
+    ) -> Prepared:
         """Builds the request and checks that it can be an action.
 
         Raises:
@@ -132,11 +134,6 @@ class Engine(Generic[ClientT, ResponseT]):
                 f"{identity.label}: {verb} is not a write; an action makes one of {', '.join(sorted(WRITES))}, and "
                 f"client.http is there for reads."
             )
-        if self.profile.keyed and verb not in self.profile.methods:
-            raise UsageError(
-                f"{identity.label}: {self.profile.name} honours keys on {', '.join(sorted(self.profile.methods))} only, so {verb} "
-                f'would not be protected; send it through client.http, or with a client that has provider="keyless".'
-            )
         prepared = prepare(
             self.library,
             self.http,
@@ -147,15 +144,33 @@ class Engine(Generic[ClientT, ResponseT]):
             freeze=self.freeze,
             label=lambda: identity.label,
         )
-        if self.profile.keyed:
-            try:
-                carriers.check(self.profile, prepared.outgoing, prepared.request.url)
-            except UsageError as error:
-                raise UsageError(f"{identity.label}: {error}") from None
+        try:
+            self._check_place(operation, prepared)
+        except UsageError as error:
+            raise UsageError(f"{identity.label}: {error}") from None
         lease = self.store.lease
         if lease is not None and lease.total_seconds() <= prepared.outgoing.attempt_seconds:
             raise UsageError(lease_too_short(lease, prepared.outgoing.attempt_seconds))
         return prepared
+
+    def _check_place(self, operation: Operation, prepared: Prepared) -> None:
+        profile, outgoing = self._profile_of(prepared), prepared.outgoing
+        if profile.keyed and outgoing.method not in profile.methods:
+            raise UsageError(
+                f"{profile.name} honours keys on {', '.join(sorted(profile.methods))} only, so {outgoing.method} would not "
+                f'be protected; send it through client.http, or with a client that has provider="keyless".'
+            )
+        if profile.keyed:
+            carriers.check(profile, outgoing, prepared.request.url)
+        if operation.stamp is not None:
+            carriers.check_stamp(profile, operation.stamp, outgoing)
+
+    def _profile_of(self, prepared: Prepared) -> Profile:
+        """The profile as it is at the endpoint that the request goes to."""
+        if not self._endpoints:
+            return self.profile
+        method, path = prepared.outgoing.method, prepared.request.url.path
+        return next((profile for each, profile in self._endpoints if each.matches(method, path)), self.profile)
 
     def run(
         self, identity: Identity, operation: Operation, prepared: Prepared, correlation_id: str | None
@@ -167,7 +182,7 @@ class Engine(Generic[ClientT, ResponseT]):
             BaseException: what interrupted it.
         """
         try:
-            plan = self._plan(identity, operation, prepared.outgoing, correlation_id)
+            plan = self._plan(identity, operation, prepared, correlation_id)
         except StoreError as error:
             raise type(error)(
                 f"{identity.label}: {error}",
@@ -197,7 +212,7 @@ class Engine(Generic[ClientT, ResponseT]):
         )
         prepared = Prepared(request, auth, built.outgoing)
         identity = Identity(record.actor_id, record.operation_name, record.scope, record.identity)
-        plan = self._plan(identity, operation, prepared.outgoing, record.correlation_id, recovering=True)
+        plan = self._plan(identity, operation, prepared, record.correlation_id, recovering=True)
         done, _ = self._drive(resume(plan, existing, self.clock.now()), operation, prepared)
         return done.record
 
@@ -213,14 +228,14 @@ class Engine(Generic[ClientT, ResponseT]):
         self,
         identity: Identity,
         operation: Operation,
-        outgoing: Outgoing,
+        prepared: Prepared,
         correlation_id: str | None,
         *,
         recovering: bool = False,
     ) -> Plan:
-        secret = self.secret()
+        secret, outgoing, profile = self.secret(), prepared.outgoing, self._profile_of(prepared)
         content = read_content(outgoing)
-        terms = self._terms_of(operation)
+        terms = self._terms_of(operation, profile)
         contract = terms.contract
         lease = self.store.lease
         return Plan(
@@ -228,7 +243,7 @@ class Engine(Generic[ClientT, ResponseT]):
             outgoing=outgoing,
             content=content,
             digest=fingerprint(secret, outgoing, content, contract.volatile),
-            profile=self.profile,
+            profile=profile,
             contract=contract,
             backoff=terms.backoff,
             window_seconds=terms.window_seconds,
@@ -245,19 +260,20 @@ class Engine(Generic[ClientT, ResponseT]):
             recovering=recovering,
         )
 
-    def _terms_of(self, operation: Operation) -> _Terms:
-        known = self._terms.get(id(operation))
+    def _terms_of(self, operation: Operation, profile: Profile) -> _Terms:
+        which = (id(operation), id(profile))
+        known = self._terms.get(which)
         if known is None or known.operation is not operation:
             if len(self._terms) >= MOST_TERMS:
                 self._terms.clear()
-            known = self._terms[id(operation)] = self._new_terms(operation)
+            known = self._terms[which] = self._new_terms(operation, profile)
         return known
 
-    def _new_terms(self, operation: Operation) -> _Terms:
+    def _new_terms(self, operation: Operation, profile: Profile) -> _Terms:
         policy = operation.retry or self.retry
         windows = [window.total_seconds() for window in (self._window, operation.window) if window]
-        if self.profile.window_seconds is not None:
-            windows.append(self.profile.window_seconds)
+        if profile.window_seconds is not None:
+            windows.append(profile.window_seconds)
         own_delay = operation.max_delay.total_seconds() if operation.max_delay else 0.0
         return _Terms(
             operation=operation,
@@ -265,15 +281,15 @@ class Engine(Generic[ClientT, ResponseT]):
             backoff=policy.backoff(),
             budget=policy.budget,
             window_seconds=min(windows, default=None),
-            max_delay_seconds=own_delay or self.profile.max_delay_seconds,
+            max_delay_seconds=own_delay or profile.max_delay_seconds,
         )
 
     def _drive(self, step: Step, operation: Operation, prepared: Prepared) -> tuple[Done, Ports]:
-        budget = self._terms_of(operation).budget
+        budget = self._terms_of(operation, self._profile_of(prepared)).budget
         origin = prepared.outgoing.origin
 
         def send(step: Send) -> Exchange[ResponseT]:
-            return self._send(step, prepared, ports)
+            return self._send(step, operation, prepared, ports)
 
         def ask(record: Record) -> LookedUp:
             return look_up(operation, self.lookup, self.http, self.library, record)
@@ -290,13 +306,15 @@ class Engine(Generic[ClientT, ResponseT]):
         ports.send = _ended  # the closure has the ports: without this circle all of it goes at once
         return done, ports
 
-    def _send(self, step: Send, prepared: Prepared, ports: Ports) -> Exchange[ResponseT]:
+    def _send(self, step: Send, operation: Operation, prepared: Prepared, ports: Ports) -> Exchange[ResponseT]:
         request = prepared.request
         if step.frozen is not None:
             request = thaw(self.library, self.http, step.frozen, prepared=prepared)
-        record = step.record
-        if self.profile.keyed:
-            request = carriers.write(self.library, self.profile, request, record.idempotency_key, record.first_sent_at)
+        record, profile = step.record, step.run.plan.profile
+        if profile.keyed:
+            request = carriers.write(self.library, profile, request, record.idempotency_key, record.first_sent_at)
+        if operation.stamp is not None:
+            request = carriers.write_stamp(self.library, operation.stamp, request, record.idempotency_key)
         ports.attempting = True
         return exchange(
             self.library,

@@ -1,16 +1,24 @@
 """What users declare about an API: how it takes keys, how long it knows them, what its answers mean."""
 
+import json
+import os
+import re
+import tomllib
 from collections.abc import Iterable
-from datetime import timedelta
-from typing import Any, ClassVar, Literal, Self
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from samekey._core.plan import DEFAULT_MAX_DELAY_SECONDS, Detector, Profile
 from samekey.contracts import Declared, Duration, Pointer
+from samekey.errors import UsageError
 
 KEY_LENGTH = 36
 """Our keys are canonical UUIDs."""
+
+_SEGMENTS: Final = {"*": "[^/]+", "**": ".*"}
 
 
 class _Fact(Declared):
@@ -23,14 +31,15 @@ class Carrier(_Fact):
     """How a key travels.
 
     Args:
-        kind: "header"; "query" for a query parameter; "json" for a member of a JSON body; "form" for a form field; "none"
-            for an API that takes no keys.
-        name: the name it has there. In a JSON body a dotted path, such as `variables.key`.
+        kind: "header"; "query" for a query parameter; "json" for a member of a JSON body; "form" for a form field;
+            "graphql" for a variable of a GraphQL mutation, which the mutation hands to a directive or an argument;
+            "none" for an API that takes no keys.
+        name: the name it has there. In a JSON body a dotted path, such as `meta.key`.
         quoted: whether the key is a structured-field string, in double quotes.
         first_sent: a second header, with the time of the first send, which stays the same on every resend.
     """
 
-    kind: Literal["header", "query", "json", "form", "none"] = "header"
+    kind: Literal["header", "query", "json", "form", "graphql", "none"] = "header"
     name: str = Field(default="Idempotency-Key", pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
     quoted: bool = False
     first_sent: str = Field(default="", pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]*$")
@@ -68,16 +77,50 @@ class Lookup(_Fact):
     """A read that finds what a key has made. `{url}` is the URL of the write without its query.
 
     Args:
-        kind: "by_id" where an answer to the write names the object; "by_key" where the API lists objects by key.
+        kind: "by_id" where an answer to the write names the object; "by_key" where the API finds objects by key.
         url: where to GET it, with `{id}` or `{key}`.
         items_at: by key: the JSON pointer to the list of objects in the answer; None if the answer is the object.
         id_at: by key: the JSON pointer to the id of an object.
+        stamp: by key: the `Operation.stamp` by which the API finds the object; None if it knows the key by itself.
     """
 
     kind: Literal["by_id", "by_key"]
     url: str
     items_at: Pointer | None = None
     id_at: Pointer = "/id"
+    stamp: str | None = None
+
+    @model_validator(mode="after")
+    def _check_url(self) -> Self:
+        wanted = "{id}" if self.kind == "by_id" else "{key}"
+        try:
+            self.url.format(url="", **{wanted.strip("{}"): ""})
+        except (LookupError, ValueError):
+            raise ValueError(f"its url takes {{url}} and {wanted} in braces, and nothing else") from None
+        if wanted not in self.url:
+            raise ValueError(f"its url needs {wanted}, or it would find the same object for every action")
+        return self
+
+
+class Endpoint(_Fact):
+    """Where one endpoint of an API differs from its others. What is None is as in the profile.
+
+    Args:
+        path: the path it is about, from its first slash: `*` is one segment, `**` any number of them.
+        method: the method it is about; None for any write.
+        carrier: how the key travels there; of kind "none" where this endpoint takes no keys.
+        window: how long a key is known there.
+    """
+
+    path: str = Field(pattern=r"^/")
+    method: Literal["POST", "PUT", "PATCH", "DELETE"] | None = None
+    carrier: Carrier | None = None
+    window: Duration | None = None
+
+    def matches(self, method: str, path: str) -> bool:
+        """Whether a request is one of this endpoint."""
+        parts = (_SEGMENTS.get(part) or re.escape(part) for part in re.split(r"(\*\*?)", self.path))
+        return self.method in {None, method} and re.fullmatch("".join(parts), path) is not None
 
 
 class Provider(_Fact):
@@ -89,6 +132,7 @@ class Provider(_Fact):
         methods: the methods on which the API honours a key.
         min_key_len: shortest key it accepts.
         max_key_len: longest key it accepts.
+        key_format: what it asks of a key besides, in words; samekey's keys are UUIDs, version 4, in lower case.
         window: how long it remembers a key, counted from the first send.
         max_delay: the longest time between a request's first byte and its execution.
         after_5xx: "resend" if a 5xx is stored, or its key released only when all was rolled back; "review" if not.
@@ -98,6 +142,8 @@ class Provider(_Fact):
         already_done: answers that say "this key has had its effect": a success, whose object is looked up.
         expired: answers that say "this key is too old"; such a request did nothing.
         unavailable: answers that say "keys cannot be looked up now"; such a request did nothing.
+        refused: answers that are refusals though their status does not say so, such as a 200 with errors in it.
+        failed: answers that say "what this key began has failed for good": a refusal, after any attempt.
         min_wait: the shortest time before the API is asked again about a running request.
         lookup: the read that finds what a key has made.
         stored_refusals: statuses of refusals that are remembered under the key.
@@ -107,13 +153,18 @@ class Provider(_Fact):
         answers: "json" if the API's own answers are JSON.
         see_other: whether a 303 is a success.
         accepted: whether a 202 is a success.
+        endpoints: where single endpoints differ; the first that matches counts.
         hosts: host names by which the API is recognised.
         window_from: what the API counts its window from; samekey counts from the first send, which is the earliest.
         after_expiry: what becomes of a key that is too old: it executes again, or is rejected.
         stores_errors: which errors are answered again to the same key.
+        repeat: what a key is answered with whose request has succeeded: the stored answer, the object's current state, a
+            conflict that names the object, or a rejection.
         silent_mismatch: whether other data under a known key get the first answer, without a word.
         notes: what else a user should know.
         tier: "P" for primary sources, "S" for secondary ones.
+        tiers: the fields that rest on other sources than `tier` says.
+        checked: the day on which the facts were taken from the sources.
         sources: where the facts come from.
 
     Raises:
@@ -125,6 +176,7 @@ class Provider(_Fact):
     methods: frozenset[str] = frozenset({"POST", "PUT", "PATCH", "DELETE"})
     min_key_len: int | None = None
     max_key_len: int | None = None
+    key_format: str | None = None
     window: Duration | None = None
     max_delay: Duration = timedelta(seconds=DEFAULT_MAX_DELAY_SECONDS)
     after_5xx: Literal["resend", "review"] | None = None
@@ -134,6 +186,8 @@ class Provider(_Fact):
     already_done: tuple[Answer, ...] = ()
     expired: tuple[Answer, ...] = ()
     unavailable: tuple[Answer, ...] = ()
+    refused: tuple[Answer, ...] = ()
+    failed: tuple[Answer, ...] = ()
     min_wait: timedelta = timedelta(0)
     lookup: Lookup | None = None
     stored_refusals: frozenset[int] = frozenset()
@@ -143,17 +197,57 @@ class Provider(_Fact):
     answers: Literal["json", "any"] = "json"
     see_other: bool = False
     accepted: bool = True
+    endpoints: tuple[Endpoint, ...] = ()
     hosts: tuple[str, ...] = ()
     window_from: Literal["first_send", "completion", "sliding"] = "first_send"
     after_expiry: Literal["executes_as_new", "rejected", "not_guaranteed"] | None = None
     stores_errors: Literal["all", "2xx_4xx", "success_only", "reexecutes_failures"] | None = None
+    repeat: Literal["stored", "current", "conflict", "rejected"] | None = None
     silent_mismatch: bool = False
     notes: tuple[str, ...] = ()
     tier: Literal["P", "S"] | None = None
+    tiers: dict[str, Literal["P", "S"]] = Field(default_factory=dict)
+    checked: date | None = None
     sources: tuple[str, ...] = ()
 
     def __init__(self, name: str, **fields: Any) -> None:
         self._build(f"provider {name!r}", {"name": name, **fields})
+
+    @model_validator(mode="after")
+    def _check_tiers(self) -> Self:
+        strange = sorted(set(self.tiers) - set(type(self).model_fields))
+        if strange:
+            raise ValueError(f"tiers: there is no field {', '.join(strange)}")
+        return self
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Provider":
+        """Reads a profile of your own from a TOML or JSON file: the same fields, durations in seconds.
+
+        Args:
+            path: a file whose name ends in `.toml` or `.json`.
+
+        Raises:
+            UsageError: the file cannot be read, or is no profile.
+        """
+        name = os.fspath(path)
+        try:
+            text = Path(name).read_text(encoding="utf-8")
+            fields = tomllib.loads(text) if name.endswith(".toml") else json.loads(text)
+        except (OSError, ValueError, RecursionError) as error:
+            raise UsageError(f"{name}: cannot be read as a profile ({error}); write it as TOML or JSON.") from None
+        if not isinstance(fields, dict) or not isinstance(fields.get("name"), str):
+            raise UsageError(f"{name}: a profile is a table of fields, one of which is its name.")
+        try:
+            return cls(**fields)
+        except UsageError as error:
+            raise UsageError(f"{name}: {error}") from None
+
+    def at(self, endpoint: Endpoint) -> "Provider":
+        """The profile as it is at one endpoint."""
+        own = {name: value for name in ("carrier", "window") if (value := getattr(endpoint, name)) is not None}
+        methods = self.methods | {endpoint.method} if endpoint.method else self.methods
+        return self.model_copy(update={"methods": methods, **own})
 
     def profile(self) -> Profile:
         """The profile as the core uses it."""
@@ -174,6 +268,8 @@ class Provider(_Fact):
             already_done=_detectors(self.already_done),
             expired=_detectors(self.expired),
             unavailable=_detectors(self.unavailable),
+            refused=_detectors(self.refused),
+            failed=_detectors(self.failed),
             min_wait_seconds=self.min_wait.total_seconds(),
             stored_refusals=self.stored_refusals,
             replay_marker=self.replay_marker,

@@ -68,7 +68,9 @@ LookUp = Callable[[Any, Record], Found | Absent | Inconclusive]
 
 def looks_up(operation: Operation, lookup: Lookup | None) -> bool:
     """Whether there is a read that tells what became of an action of which only the key is known."""
-    return operation.reconcile is not None or (lookup is not None and lookup.kind == "by_key")
+    if operation.reconcile is not None:
+        return True
+    return lookup is not None and lookup.kind == "by_key" and lookup.stamp in {None, operation.stamp}
 
 
 def look_up(
@@ -107,7 +109,9 @@ def _ask(lookup: Lookup, http: Any, record: Record) -> Found | Absent | Inconclu
     response = http.get(url, follow_redirects=False)
     shown = f"GET {url}: HTTP {response.status_code}"
     if response.status_code != OK:
-        return Absent(shown) if response.status_code == NOT_FOUND else Inconclusive(shown)
+        # A list that is not there says nothing of what would be in it.
+        absent = response.status_code == NOT_FOUND and lookup.items_at is None
+        return Absent(shown) if absent else Inconclusive(shown)
     if lookup.kind == "by_id":
         return Found(reference or "", response, shown)
     reply = Reply(response.status_code, (), response.content)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -44,3 +45,28 @@ def test_for_programs_it_is_json() -> None:
 def test_a_name_that_is_none_ends_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["providers", "strip"]) == 2
     assert capsys.readouterr().err.startswith("samekey: 'strip' is not a provider profile (did you mean 'stripe-v1'")
+
+
+def test_a_profile_of_ones_own_is_explained_from_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "shop.toml"
+    path.write_text(
+        'name = "shop"\nwindow = 3600\ntiers = {window = "S"}\nrefused = [{status = 200, code_at = "error"}]\n'
+        'failed = [{code_at = "state", code = "dead"}]\nlookup = {kind = "by_key", url = "{url}?q={key}", stamp = "note"}\n'
+        'endpoints = [{path = "/mail", carrier = {kind = "none"}}, {method = "POST", path = "/x", window = 60}, {path = "/y"}]\n',
+        encoding="utf-8",
+    )
+    told = " ".join(invoke(str(path)).split())
+    for fact in (
+        "window 1 h from the first send",
+        "refusals besides 4xx 200 with error",
+        "failed for good state = dead: a refusal",
+        'look-up GET {url}?q={key}, {url} being the write\'s own, if the operation has stamp="note"',
+        "endpoint any write /mail: key in none",
+        "endpoint POST /x: window 1 min",
+        "endpoint any write /y: as the others",
+        "tier your own; window: secondary sources",
+    ):
+        assert fact in told
+    path.write_text("name = ", encoding="utf-8")
+    assert run(["providers", str(path)]) == 2
+    assert "cannot be read as a profile" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from samekey._core.begin import Check, Refuse, TakeOver, decide
 from samekey._core.model import Reply, later
 from samekey._core.plan import Contract
 from samekey._core.policy import Backoff
@@ -27,6 +28,7 @@ from tests.core.driving import (
     GENERIC,
     HTML,
     JSON,
+    KEYLESS,
     T0,
     TIMEOUT,
     answer,
@@ -272,3 +274,18 @@ def test_the_first_send_is_the_request_as_it_was_built() -> None:
     there = world(answer(200))
     there.run(step)
     assert there.sends[0].frozen is None
+
+
+@pytest.mark.parametrize("stamp", [None, "note"])
+def test_what_was_sent_without_a_key_is_checked_and_never_taken_over(stamp: str | None) -> None:
+    contract = Contract(stamp=stamp)
+    row = record(plan(KEYLESS, contract=contract), status=Status.UNKNOWN)
+    assert decide(plan(GENERIC, contract=contract), Existing(row), at(1)) == Check(row, "keyless")
+
+
+def test_a_key_that_went_elsewhere_is_left_as_it_is() -> None:
+    row = record(plan(GENERIC), status=Status.UNKNOWN)
+    decision = decide(plan(replace(GENERIC, key_header="X-Key")), Existing(row), at(1))
+    assert isinstance(decision, Refuse)
+    assert isinstance(decision.error, KeyReusedError)
+    assert isinstance(decide(plan(GENERIC), Existing(row), at(1)), TakeOver)

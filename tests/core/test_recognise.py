@@ -17,7 +17,7 @@ from samekey._core.run import LookedUp
 from samekey._core.states import Status
 from samekey._core.steps import LookUp
 from samekey.providers import NAMES, load
-from tests.core.driving import DAY, TIMEOUT, answer, plan, world
+from tests.core.driving import DAY, GENERIC, TIMEOUT, answer, plan, world
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 PROFILES = [load(name).profile() for name in NAMES]
@@ -152,3 +152,49 @@ def test_it_stays_a_success_where_the_read_is_interrupted() -> None:
 def test_other_answers_of_that_status_are_what_they_were() -> None:
     assert kind_of(DONE, answer(409, b'{"error": {"reason": "other"}}'), alone=True) is Kind.REFUSED
     assert kind_of(DONE, NAMES_IT, alone=True) is Kind.DONE_BEFORE
+
+
+SHOPIFY = load("shopify-graphql").profile()
+ERRORS = [{"message": "no"}]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "alone", "kind", "review"),
+    [
+        (200, {"data": {"pay": {"id": 1}}}, True, Kind.SUCCESS, ""),
+        (200, {"data": {"pay": {"id": 1}}, "errors": []}, True, Kind.SUCCESS, ""),
+        (200, {"errors": ERRORS}, True, Kind.IN_FRONT, ""),
+        (200, {"errors": ERRORS}, False, Kind.UNKNOWN, ""),
+        (200, {"errors": ERRORS, "data": None}, True, Kind.UNKNOWN, "server_error"),
+        (200, {"errors": ERRORS, "data": {"pay": None}}, False, Kind.UNKNOWN, "server_error"),
+        (200, {"data": {"pay": {"userErrors": []}}}, True, Kind.SUCCESS, ""),
+        (200, {"data": {"pay": {"userErrors": [{"message": "no"}]}}}, True, Kind.REFUSED, ""),
+        (200, {"data": {"pay": {"userErrors": [{"message": "no"}]}}}, False, Kind.UNKNOWN, "refused_after_unknown"),
+        (200, [], True, Kind.SUCCESS, ""),
+        (400, {"errors": ERRORS}, True, Kind.REFUSED, ""),
+        (500, {"errors": ERRORS}, True, Kind.UNKNOWN, "server_error"),
+    ],
+)
+def test_graphql_has_its_errors_in_the_body(status: int, body: object, alone: bool, kind: Kind, review: str) -> None:
+    reply = answer(status, json.dumps(body).encode())
+    found = judge(SHOPIFY, Contract(), reply, alone=alone, json_sent=True, now=NOW)
+    assert (found.kind, found.review) == (kind, review)
+
+
+def test_errors_in_a_body_are_graphqls_alone() -> None:
+    assert kind_of(GENERIC, answer(200, b'{"errors": [1]}')) is Kind.SUCCESS
+
+
+def test_a_graphql_error_with_data_is_sent_again_by_the_contracts_word() -> None:
+    reply = answer(200, b'{"errors": [1], "data": null}')
+    found = judge(SHOPIFY, Contract(on_server_error="resend"), reply, alone=True, json_sent=True, now=NOW)
+    assert (found.kind, found.resend, found.review) == (Kind.UNKNOWN, True, "")
+
+
+@pytest.mark.parametrize(("detector", "summary"), [(("status", "dead"), "HTTP 200 (dead)"), ((None, None), "HTTP 200")])
+def test_what_failed_for_good_is_refused_also_after_other_attempts(
+    detector: tuple[str | None, str | None], summary: str
+) -> None:
+    profile = Profile(name="x", failed=(Detector(200, *detector),))
+    found = judge(profile, Contract(), answer(200, b'{"status": "dead"}'), alone=False, json_sent=True, now=NOW)
+    assert (found.kind, found.summary) == (Kind.REFUSED, summary)

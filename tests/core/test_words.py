@@ -15,7 +15,7 @@ from samekey._core.reading import result_of
 from samekey._core.states import Status
 from samekey._core.verbs import Existing
 from samekey.errors import KeyReusedError, SamekeyError, StoreFormatError, StoreUnavailableError
-from tests.core.driving import GENERIC, T0, answer, at, outgoing, plan, record
+from tests.core.driving import GENERIC, KEYLESS, T0, answer, at, outgoing, plan, record
 
 C = "create_order(customer=42, cart='c-9'): "
 ROW = replace(
@@ -35,15 +35,17 @@ SENTENCES: list[Callable[[], SamekeyError]] = [
     lambda: words.key_reused(plan(request=SECRETS), ROW, ("/total",)),
     lambda: words.key_reused(plan(request=SECRETS), ROW, ("origin",)),
     lambda: words.key_reused(plan(request=SECRETS), ROW, ("credential",)),
+    lambda: words.key_moved(plan(), ROW),
+    lambda: words.key_moved(plan(profile=KEYLESS), ROW),
     lambda: words.key_reused_by_server(ROW),
     lambda: words.in_progress(Existing(ROW, alive=True), at(5)),
     lambda: words.server_in_progress(ROW, 2.5),
     lambda: words.duplicate(plan(), ROW, at(180)),
     lambda: words.scope_names_differ(plan(), ("a",)),
     lambda: words.scope_names_differ(plan(), ()),
-    lambda: words.rejected(ROW, status=422, stored=True, in_front=False),
-    lambda: words.rejected(ROW, status=401, stored=False, in_front=True),
-    lambda: words.rejected(ROW, status=422, stored=False, in_front=False),
+    lambda: words.rejected(ROW, summary="HTTP 422", stored=True, in_front=False),
+    lambda: words.rejected(ROW, summary="HTTP 401", stored=False, in_front=True),
+    lambda: words.rejected(ROW, summary="HTTP 422", stored=False, in_front=False),
     lambda: words.not_sent(ROW, summary="HTTP 429", attempts=2, spent=3.0, retry_after=120.0),
     lambda: words.not_sent(ROW, summary="connection refused", attempts=1, spent=0.0, retry_after=None),
     lambda: words.unknown(ROW, summary="HTTP 503", retry_after=1.0, retry_until=T0),

@@ -11,6 +11,8 @@ LAWS = "tests/core/test_classify_laws.py"
 WINDOW = "tests/core/test_window.py"
 POLICY = "tests/core/test_policy.py"
 KEYS = "tests/core/test_keys.py"
+PLACES = "tests/client/test_places.py"
+RECOGNISE = "tests/core/test_recognise.py"
 FINGERPRINT = "tests/core/test_fingerprint.py"
 
 CORE = (
@@ -46,6 +48,54 @@ CORE = (
         "if record.status is not Status.REJECTED:",
         "if record.status is not None:",
         BEGIN,
+    ),
+    guard(
+        "begin_key_elsewhere",
+        "a key means nothing in another place of the request",
+        "_core/begin.py",
+        "    if first == plan.place:\n",
+        "    if first:\n",
+        PLACES,
+    ),
+    guard(
+        "begin_was_keyless",
+        "what was sent without a key is not sent again with one",
+        "_core/begin.py",
+        'if first.partition(" ")[0] == NO_PLACE:',
+        "if first is plan:",
+        PLACES,
+    ),
+    guard(
+        "place_has_the_stamp",
+        "a stamp is part of what is sent",
+        "_core/plan.py",
+        "return place if stamp is None else",
+        "return place if stamp != place else",
+        PLACES,
+    ),
+    guard(
+        "failed_is_about_the_key",
+        "what failed for good is refused after any attempt",
+        "_core/classify.py",
+        "    failed = _detected(profile.failed, reply)\n",
+        "    failed = _detected(profile.failed, reply) if alone else None\n",
+        RECOGNISE,
+    ),
+    guard(
+        "refused_after_unknown",
+        "a refusal in a 200 says nothing of an earlier attempt",
+        "_core/classify.py",
+        'return refused if alone else Judgement(Kind.UNKNOWN, summary, review="refused_after_unknown")',
+        "return refused",
+        RECOGNISE,
+    ),
+    guard(
+        "graphql_errors",
+        "GraphQL errors with status 200 are no success",
+        "_core/classify.py",
+        'if profile.carrier == "graphql" and 200 <= reply.status < 300:',
+        "if profile.carrier is reply:",
+        RECOGNISE,
     ),
     guard(
         "begin_not_frozen",

@@ -45,6 +45,8 @@ class Api:
             return httpx.Response(201, json=ORDER)
         if self.provider.already_done:
             return render(self.provider.already_done[0])
+        if self.provider.repeat == "rejected":
+            return httpx.Response(422, json={"message": "not unique"})
         marker = self.provider.replay_marker
         return httpx.Response(200, json=ORDER, headers=dict([marker] if marker else []))
 
@@ -70,12 +72,34 @@ class Api:
     def expired(self, _request: httpx.Request) -> httpx.Response:
         return render(self.provider.expired[0])
 
+    def ended(self, request: httpx.Request) -> httpx.Response:
+        """What the key began has failed in the meantime."""
+        self.effects = [key for key in self.effects if key != self.key_of(request)]
+        return render(self.provider.failed[0], 200)
+
+    def refused_with_200(self, _request: httpx.Request) -> httpx.Response:
+        return render(self.provider.refused[0])
+
+    def told_to_retry(self, _request: httpx.Request) -> httpx.Response:
+        return httpx.Response(400, json={}, headers={self.provider.hint_header or "": "true"})
+
+    def told_to_stop(self, _request: httpx.Request) -> httpx.Response:
+        return httpx.Response(429, json={}, headers={self.provider.hint_header or "": "False"})
+
     def unavailable(self, _request: httpx.Request) -> httpx.Response:
         return render(self.provider.unavailable[0])
 
     def read(self, request: httpx.Request) -> httpx.Response:
         if request.url.path == "/things/obj_1":
             return httpx.Response(200, json=ORDER)
+        if request.url.path == "/things:by_client_order_id":
+            known = request.url.params["client_order_id"] in self.effects
+            return httpx.Response(200, json=ORDER) if known else httpx.Response(404, json={})
+        if request.url.path == "/things/search":
+            query = request.url.params["query"]
+            stamped = [parse_qs(each.content.decode()).get("metadata[samekey]", [""])[0] for each in self.requests]
+            known = any(query == f"metadata['samekey']:'{key}'" for key in stamped if key in self.effects)
+            return httpx.Response(200, json={"data": [ORDER] if known else []})
         key = request.url.params.get("idempotency_key")
         return httpx.Response(200, json={"data": [ORDER] if key in self.effects else []})
 
@@ -91,7 +115,7 @@ class Api:
             (value,) = parse_qs(request.content.decode())[carrier.name]
             return value
         found: Any = json.loads(request.content, object_pairs_hook=once)
-        for part in carrier.name.split("."):
+        for part in ["variables", carrier.name] if carrier.kind == "graphql" else carrier.name.split("."):
             found = found[part]
         return str(found)
 
@@ -103,9 +127,9 @@ def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def render(answer: Answer) -> httpx.Response:
+def render(answer: Answer, usual: int = 400) -> httpx.Response:
     """A response that has just what an answer is recognised by."""
-    status = answer.status or 400
+    status = answer.status or usual
     headers = dict([answer.header] if answer.header else [])
     if answer.aws:
         return httpx.Response(status, json={"__type": f"com.amazonaws#{answer.code}", "message": "x"}, headers=headers)

@@ -20,6 +20,7 @@ KEYED = [name for name in NAMES if load(name).carrier.kind != "none"]
 WITH_WINDOW = [name for name in KEYED if load(name).window is not None]
 WITHOUT = [name for name in KEYED if load(name).window is None and load(name).lookup is None]
 HOUR = timedelta(hours=1)
+MUTATION = "mutation($idempotencyKey: String!) { make @idempotent(key: $idempotencyKey) { thing { id } } }"
 
 make_thing = samekey.Operation("make_thing", scope=("thing",), reference="/id")
 Build = Callable[..., samekey.Client]
@@ -54,7 +55,7 @@ def make(client: samekey.Client, thing: int = 7, *, amount: int = 1, operation: 
         if kind == "form":
             action.post("/things", content=f"Action=Run&Count={amount}", headers=FORM)
         else:
-            action.post("/things", json={"query": "mutation", "amount": amount})
+            action.post("/things", json={"query": MUTATION, "amount": amount})
     return action
 
 
@@ -176,7 +177,7 @@ def test_a_5xx_is_sent_again_only_by_the_profiles_word(api: Api, build: Build) -
         return
     with pytest.raises(samekey.NeedsReviewError) as raised:
         make(client)
-    absent = api.provider.lookup is not None
+    absent = api.provider.lookup is not None and api.provider.lookup.stamp is None
     assert (raised.value.reason, len(api.requests)) == ("look_up_absent" if absent else "server_error", 1)
 
 
@@ -187,7 +188,7 @@ def test_already_done_is_a_success_with_the_object_that_the_api_names(api: Api, 
         make(build(window=HOUR))
     client = build(window=HOUR)
     with client.action(make_thing, scope={"thing": 7}) as action:
-        response = action.post("/things", json={"query": "mutation", "amount": 1})
+        response = action.post("/things", json={"query": MUTATION, "amount": 1})
     assert (action.reference, action.status, response.json()["id"]) == ("obj_1", samekey.Status.SUCCEEDED, "obj_1")
     assert ([str(read.url) for read in api.reads], len(api.effects)) == (["https://api.example/things/obj_1"], 1)
 
@@ -227,17 +228,107 @@ def test_a_key_store_that_is_down_has_done_nothing(api: Api, build: Build) -> No
     assert (len(api.requests), len(api.effects), same_bytes(api.requests)) == (2, 1, True)
 
 
-@pytest.mark.parametrize("name", [name for name in KEYED if (load(name).lookup or 0) and not load(name).already_done])
+BY_KEY = [name for name in having("lookup") if load(name).lookup.kind == "by_key"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", [name for name in BY_KEY if load(name).lookup.stamp is None])  # type: ignore[union-attr]
 def test_the_profiles_own_look_up_settles_what_is_unknown(api: Api, build: Build) -> None:
     api.script = ["lost"]
     action = make(build())
     assert (action.reference, action.status, len(api.requests)) == ("obj_1", samekey.Status.SUCCEEDED, 1)
-    assert [read.url.params["idempotency_key"] for read in api.reads] == [action.key]
+    assert [list(read.url.params.values()) for read in api.reads] == [[action.key]]
     api.script = ["never_came"]
     other = samekey.Operation("other_thing", scope=("thing",))
     with pytest.raises(samekey.NeedsReviewError) as raised:
         make(build(), operation=other)
     assert raised.value.reason == "look_up_absent"
+
+
+@pytest.mark.parametrize("name", having("failed"))
+@pytest.mark.parametrize("script", [["ended"], ["lost", "ended"]])
+def test_what_failed_for_good_is_a_refusal_and_only_another_key_begins_it_anew(
+    api: Api, build: Build, script: list[str]
+) -> None:
+    api.script = list(script)
+    client = build(window=HOUR, retry=AT_ONCE)
+    with pytest.raises(samekey.ActionRejectedError, match=r"the API refused it with HTTP 200 \(failed\) and") as raised:
+        make(client)
+    assert (raised.value.status, raised.value.response.status_code) == (samekey.Status.REJECTED, 200)
+    with pytest.raises(samekey.ActionRejectedError, match=r"with HTTP 200 \(failed\) on .* was not asked again"):
+        make(client)
+    assert len(api.requests) == len(script)
+    action = make(client, operation=make_thing.replace(on_rejected="new_generation"))
+    assert (action.reference, len(api.effects), len(set(api.keys))) == ("obj_1", 1, 2)
+
+
+@pytest.mark.parametrize("name", having("hint_header"))
+def test_the_apis_own_word_on_retries_counts_before_the_status(api: Api, build: Build) -> None:
+    api.script = ["told_to_retry", "told_to_retry"]
+    assert make(build(retry=AT_ONCE)).reference == "obj_1"
+    assert (len(api.requests), len(api.effects), same_bytes(api.requests)) == (3, 1, True)
+    api.script = ["told_to_stop"]
+    with pytest.raises(samekey.NotSentError):
+        make(build(retry=AT_ONCE), 8)
+    assert len(api.requests) == 4
+
+
+@pytest.mark.parametrize("name", having("refused"))
+def test_errors_in_a_200_are_a_refusal(api: Api, build: Build) -> None:
+    api.script = ["refused_with_200"]
+    with pytest.raises(samekey.ActionRejectedError) as raised:
+        make(build())
+    assert raised.value.status is samekey.Status.REJECTED
+    api.script = ["lost", "refused_with_200"]
+    with pytest.raises(samekey.NeedsReviewError) as told:
+        make(build(retry=AT_ONCE), 8)
+    assert (told.value.reason, len(api.effects)) == ("refused_after_unknown", 1)
+
+
+@pytest.mark.parametrize("name", [name for name in KEYED if load(name).repeat == "rejected"])
+def test_a_repeat_that_is_rejected_is_looked_up_and_not_told_as_a_failure(api: Api, build: Build) -> None:
+    api.script = ["lost"]
+    read, api.read = api.read, lambda request: httpx.Response(503)  # type: ignore[method-assign]
+    client = build(window=HOUR, retry=ONCE)
+    with pytest.raises(samekey.OutcomeUnknownError):
+        make(client)
+    api.read = read  # type: ignore[method-assign]
+    action = make(client)
+    assert (action.reference, action.status) == ("obj_1", samekey.Status.SUCCEEDED)
+    assert (len(api.requests), len(api.reads), len(api.effects)) == (2, 1, 1)
+
+
+@pytest.mark.parametrize("name", [name for name in BY_KEY if load(name).lookup.items_at is not None])  # type: ignore[union-attr]
+def test_a_list_that_is_not_there_says_nothing_of_what_would_be_in_it(api: Api, build: Build) -> None:
+    api.script = ["lost"]
+    api.read = lambda request: httpx.Response(404)  # type: ignore[method-assign]
+    stamp = api.provider.lookup.stamp if api.provider.lookup else None
+    client = build(window=timedelta(seconds=1))
+    with (
+        client.action(make_thing.replace(stamp=stamp), scope={"thing": 7}) as action,
+        pytest.raises(samekey.NeedsReviewError) as raised,
+    ):
+        action.post("/things", data={"amount": 1})
+    assert raised.value.reason == "look_up_inconclusive"
+
+
+STAMPED = [name for name in BY_KEY if load(name).lookup.stamp is not None]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", STAMPED)
+def test_a_stamped_action_is_found_by_its_stamp_when_its_window_is_over(api: Api, build: Build) -> None:
+    stamped = make_thing.replace(stamp="metadata[samekey]")
+    api.script = ["lost", "lost"]
+    for operation in (stamped, samekey.Operation("unstamped", scope=("thing",))):
+        with build().action(operation, scope={"thing": 7}) as action, pytest.raises(samekey.OutcomeUnknownError):
+            action.post("/things", data={"amount": 1})
+    late = build()
+    fake_clock(late).passed = 100_000.0
+    with late.action(stamped, scope={"thing": 7}) as action:
+        action.post("/things", data={"amount": 1})
+    assert (action.reference, action.status, len(api.requests)) == ("obj_1", samekey.Status.SUCCEEDED, 2)
+    with late.action("unstamped", scope={"thing": 7}) as action, pytest.raises(samekey.NeedsReviewError) as raised:
+        action.post("/things", data={"amount": 1})
+    assert (raised.value.reason, len(api.reads)) == ("window_closed", 1)
 
 
 @pytest.mark.parametrize("name", [name for name in KEYED if load(name).carrier.first_sent])

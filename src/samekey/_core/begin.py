@@ -16,7 +16,7 @@ from samekey._core import words
 from samekey._core.fingerprint import Fingerprint, body_digest, changed_fields, fingerprint, read_content
 from samekey._core.freezing import unfreeze
 from samekey._core.model import Frozen, Moment, Record
-from samekey._core.plan import Plan
+from samekey._core.plan import NO_PLACE, Plan
 from samekey._core.states import Status
 from samekey._core.values import fixed
 from samekey._core.verbs import Existing
@@ -171,7 +171,7 @@ def _anew(plan: Plan, record: Record) -> Decision:
 
 def _after_refusal(plan: Plan, record: Record, waited: int | None) -> Decision:
     stored = Refuse(
-        words.rejected(record, status=record.response_status, stored=True, in_front=False), record, "replay"
+        words.rejected(record, summary=record.error_summary or "", stored=True, in_front=False), record, "replay"
     )
     fresh = record.completed_at is not None and record.completed_at > plan.started.wall
     if waited == record.generation or fresh or plan.recovering:
@@ -186,6 +186,9 @@ def _after_unknown(plan: Plan, existing: Existing, now: Moment) -> Decision:
     record = existing.record
     if record.claim_nonce in plan.unsent and record.open_attempts == 1:
         return _anew(plan, record)
+    moved = _key_has_moved(plan, record)
+    if moved is not None:
+        return moved
     window = window_now(plan, record, now, existing.high_water)
     if not window.open:
         return Check(record, record.reason or window.reason)
@@ -200,6 +203,19 @@ def _after_unknown(plan: Plan, existing: Existing, now: Moment) -> Decision:
             return Refuse(words.needs_review(record, "not_frozen"), record)
         return Refuse(words.key_reused(plan, record, ("body",)), record, "conflict")
     return TakeOver(record, frozen, window.closes_at, _credential_changed(plan, record))
+
+
+def _key_has_moved(plan: Plan, record: Record) -> Decision | None:
+    """The API knows the key from where it was sent; elsewhere in the request it would be a new one, or none."""
+    try:
+        first = unfreeze(record.frozen_request or b"").place
+    except StoreFormatError:
+        return None  # told where the bytes are needed
+    if first == plan.place:
+        return None
+    if first.partition(" ")[0] == NO_PLACE:
+        return Check(record, "keyless")
+    return Refuse(words.key_moved(plan, record), record, "conflict")
 
 
 def _body_digest(plan: Plan) -> str:

@@ -121,6 +121,10 @@ def _judge_reply(profile: Profile, contract: Contract, reply: Reply, *, alone: b
     known = _recognised(profile, reply, summary, alone=alone)
     if known is not None:
         return known
+    if profile.carrier == "graphql" and 200 <= reply.status < 300:
+        failed = _graphql(profile, contract, reply, summary, alone=alone)
+        if failed is not None:
+            return failed
     if 200 <= reply.status < 300:
         return _success(profile, reply, summary, json_sent=json_sent)
     if 300 <= reply.status < 400:
@@ -142,11 +146,19 @@ def _recognised(profile: Profile, reply: Reply, summary: str, *, alone: bool) ->
     if done is not None:
         reference = text_at(reply, done.id_at) if done.id_at else None
         return Judgement(Kind.DONE_BEFORE, f"{summary}: it had happened", reference=reference)
+    failed = _detected(profile.failed, reply)
+    if failed is not None:
+        # It is about the key itself: no attempt under it can have any other end (R4).
+        reason = text_at(reply, failed.code_at) if failed.code_at else None
+        return Judgement(Kind.REFUSED, f"{summary} ({reason})" if reason else summary)
     if _detected(profile.expired, reply):
         turned_away = Judgement(Kind.IN_FRONT, f"{summary}: the key is too old, or a clock is wrong")
         return turned_away if alone else Judgement(Kind.UNKNOWN, summary, review="window_closed")
     if _detected(profile.unavailable, reply):
         return Judgement(Kind.IN_FRONT if alone else Kind.UNKNOWN, summary, resend=True)
+    if _detected(profile.refused, reply):
+        refused = Judgement(Kind.REFUSED, summary)
+        return refused if alone else Judgement(Kind.UNKNOWN, summary, review="refused_after_unknown")
     return None
 
 
@@ -176,6 +188,20 @@ def _success(profile: Profile, reply: Reply, summary: str, *, json_sent: bool) -
     if is_json(content_type) and parse_json(reply) is MISSING:
         return Judgement(Kind.UNKNOWN, f"{summary} with JSON that does not parse", resend=profile.after_timeout)
     return success
+
+
+def _graphql(profile: Profile, contract: Contract, reply: Reply, summary: str, *, alone: bool) -> Judgement | None:
+    """GraphQL has errors with status 200: without `data` nothing was executed, with it nobody knows how much.
+
+    Source: GraphQL specification, October 2021, section 7.1.
+    """
+    value = parse_json(reply)
+    if not isinstance(value, dict) or not value.get("errors"):
+        return None
+    told = f"{summary} with GraphQL errors"
+    if "data" in value:
+        return _server_error(profile, contract, reply, told)
+    return Judgement(Kind.IN_FRONT if alone else Kind.UNKNOWN, told)
 
 
 def _redirect(profile: Profile, reply: Reply, summary: str, *, alone: bool) -> Judgement:

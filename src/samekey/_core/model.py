@@ -267,6 +267,7 @@ class Frozen:
         headers: the frozen header fields; a resend has exactly these of the allow-listed ones.
         body: the exact bytes; None where `freeze="nothing"` kept only their digest.
         body_digest: keyed digest of the exact bytes that were not kept, "" for a stream.
+        place: where its key travels (`Profile.place`).
     """
 
     method: str
@@ -274,6 +275,7 @@ class Frozen:
     headers: Headers = field(repr=False)
     body: bytes | None = field(repr=False)
     body_digest: str = ""
+    place: str = ""
 
 
 # --- what an attempt brought ---------------------------------------------------------------------------------

@@ -16,6 +16,9 @@ from samekey._core.verbs import Claim, Expect
 DEFAULT_MAX_DELAY_SECONDS: Final = 120.0
 """D: the longest time between a request's first byte and its execution, where nobody says otherwise."""
 
+NO_PLACE: Final = "none"
+"""Where a request carries its key that carries none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Detector:
@@ -59,6 +62,8 @@ class Profile:
         already_done: replies that say "this key has had its effect", and may name the object.
         expired: replies that say "this key is too old", and that nothing was done now.
         unavailable: replies that say "keys cannot be looked up now", and that nothing was done now.
+        refused: replies that are refusals though their status does not say so.
+        failed: replies that say "what this key began has failed for good"; only another key can begin it anew.
         min_wait_seconds: the shortest time before the API is asked again about a running request.
         stored_refusals: statuses of refusals that are remembered under the key.
         replay_marker: header name and value of a replayed answer.
@@ -71,7 +76,7 @@ class Profile:
 
     name: str
     keyed: bool = True
-    carrier: Literal["header", "query", "json", "form"] = "header"
+    carrier: Literal["header", "query", "json", "form", "graphql"] = "header"
     key_header: str = "Idempotency-Key"
     first_sent_header: str = ""
     quoted: bool = False
@@ -85,6 +90,8 @@ class Profile:
     already_done: tuple[Detector, ...] = ()
     expired: tuple[Detector, ...] = ()
     unavailable: tuple[Detector, ...] = ()
+    refused: tuple[Detector, ...] = ()
+    failed: tuple[Detector, ...] = ()
     min_wait_seconds: float = 0.0
     stored_refusals: frozenset[int] = frozenset()
     replay_marker: tuple[str, str] | None = None
@@ -97,6 +104,14 @@ class Profile:
     def carried(self, key: str) -> str:
         """The key as it is spelled in the request."""
         return f'"{key}"' if self.quoted else key
+
+    @property
+    def place(self) -> str:
+        """Where in a request its key travels. A key means nothing in another place, so no resend may change it."""
+        if not self.keyed:
+            return NO_PLACE
+        name = self.key_header.lower() if self.carrier == "header" else self.key_header
+        return f"{self.carrier} {self.carried(name)} {self.first_sent_header.lower()}".rstrip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +127,7 @@ class Contract:
     on_in_progress: Literal["wait", "raise"] = "wait"
     on_server_error: Literal["profile", "resend", "review"] = "profile"
     looks_up: bool = False
+    stamp: str | None = None
 
 
 @fixed(kw_only=True)
@@ -171,6 +187,12 @@ class Plan:
         return keyed_digest(self.secret, "credential", text.encode("utf-8", "surrogatepass"))
 
     @property
+    def place(self) -> str:
+        """Where in the request the key travels."""
+        place, stamp = self.profile.place, self.contract.stamp
+        return place if stamp is None else f"{place} & {stamp}"
+
+    @property
     def fresh_connection(self) -> bool:
         """Whether to avoid used connections: a stale one looks like a server that died, and no resend could tell."""
         return not self.profile.keyed or self.window_seconds is None
@@ -186,6 +208,7 @@ class Plan:
             keep_body=self.freeze == "request",
             # Who brings the body again is compared with the body, or with its digest where it was not kept.
             digest="" if self.freeze == "request" else body_digest(self.secret, self.outgoing.body),
+            place=self.place,
         )
 
     def claim(self, now: Moment, replaced: Record | None = None, generation: int = 1) -> Claim:

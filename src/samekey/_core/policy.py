@@ -114,13 +114,14 @@ def next_pause(backoff: Backoff, *, attempt: int, elapsed: float, jitter: float,
 
 
 def wait_hint(reply: Reply, now: datetime) -> float | None:
-    """Seconds the reply asks to wait: `retry-after-ms`, else `Retry-After` as seconds or date; None if neither counts.
+    """Seconds the reply asks to wait: in milliseconds, else `Retry-After` as seconds or date; None if neither counts.
 
     A time in the past is 0. A negative or unreadable value is no hint.
     """
-    millis = _number(reply.header("retry-after-ms"))
-    if millis is not None:
-        return millis / 1000
+    for name in ("retry-after-ms", "x-ms-retry-after-ms"):
+        millis = _number(reply.header(name))
+        if millis is not None:
+            return millis / 1000
     text = reply.header("retry-after")
     if text is None:
         return None

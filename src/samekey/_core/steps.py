@@ -165,7 +165,7 @@ class Send:
                 record = replace(self.record, response_reference=judgement.reference or "")
                 return LookUp(self.run, record, "done_before", judgement.summary)
             case Kind.REFUSED if isinstance(reply, Reply):
-                settlement = verdicts.refusal(plan, self.record, reply, now)
+                settlement = verdicts.refusal(plan, self.record, reply, judgement.summary, now)
                 verdict = Verdict(Kind.REFUSED, judgement.summary, reply.status)
                 return Settle(self.run, self.record, settlement, verdict, reply)
             case _:

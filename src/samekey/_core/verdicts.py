@@ -57,9 +57,9 @@ class Verdict:
             case Kind.SUCCESS:
                 return None
             case Kind.REFUSED:
-                return words.rejected(record, status=self.status, stored=False, in_front=False)
+                return words.rejected(record, summary=self.summary, stored=False, in_front=False)
             case Kind.IN_FRONT if self.status != 429:
-                return words.rejected(record, status=self.status, stored=False, in_front=True)
+                return words.rejected(record, summary=self.summary, stored=False, in_front=True)
             case Kind.IN_FRONT | Kind.NOT_SENT if record.open_attempts == 0:
                 return words.not_sent(
                     record,
@@ -141,7 +141,7 @@ def with_result(record: Record, settlement: Settlement) -> Record:
     )
 
 
-def refusal(plan: Plan, record: Record, reply: Reply, now: Moment) -> Settlement:
+def refusal(plan: Plan, record: Record, reply: Reply, summary: str, now: Moment) -> Settlement:
     """The API definitely refused."""
     return Settlement(
         identity=record.identity,
@@ -154,7 +154,7 @@ def refusal(plan: Plan, record: Record, reply: Reply, now: Moment) -> Settlement
         result=result_of(reply, None, whole=plan.keep == "response"),
         expires_at=_expiry(plan, record, now),
         field_digests=_digests(plan, record),
-        error_summary=f"HTTP {reply.status}",
+        error_summary=summary,
     )
 
 

@@ -105,6 +105,16 @@ def key_reused(plan: Plan, record: Record, changed: tuple[str, ...]) -> KeyReuse
     )
 
 
+def key_moved(plan: Plan, record: Record) -> KeyReusedError:
+    """The profile of today puts the key elsewhere, or nowhere."""
+    today = "puts keys elsewhere, where the API would not know this one" if plan.profile.keyed else "sends none"
+    return KeyReusedError(
+        f"{record.label}: its key was sent as the profile {record.provider!r} had it then, and {plan.profile.name!r} "
+        f"{today}, so nothing was sent; run it with the first profile, or look at {host(record)} whether it happened.",
+        **context(record, changed=("carrier",)),
+    )
+
+
 def _state(record: Record) -> str:
     reference = f" as {record.response_reference}" if record.response_reference else ""
     return {
@@ -177,17 +187,17 @@ def scope_names_differ(plan: Plan, names: tuple[str, ...]) -> UsageError:
     )
 
 
-def rejected(record: Record, *, status: int | None, stored: bool, in_front: bool) -> ActionRejectedError:
+def rejected(record: Record, *, summary: str, stored: bool, in_front: bool) -> ActionRejectedError:
     """The API refused."""
     if stored:
         text = (
-            f"the API refused it with HTTP {status} on {clock(record.completed_at)} and was not asked again; change the "
+            f"the API refused it with {summary} on {clock(record.completed_at)} and was not asked again; change the "
             f'data, or use on_rejected="new_generation" to ask again with the same.'
         )
     elif in_front:
-        text = f"the API turned it away with HTTP {status} and nothing happened; mend the cause and run it again."
+        text = f"the API turned it away with {summary} and nothing happened; mend the cause and run it again."
     else:
-        text = f"the API refused it with HTTP {status} and nothing happened; correct the data and run it again."
+        text = f"the API refused it with {summary} and nothing happened; correct the data and run it again."
     return ActionRejectedError(f"{record.label}: {text}", **context(record, retry_safe=in_front))
 
 

@@ -12,18 +12,24 @@ from rich.text import Text
 from samekey.cli.exits import sentences
 from samekey.cli.options import JsonOption
 from samekey.cli.render import as_json, console, put
+from samekey.provider import Provider
 from samekey.providers import NAMES, load
 from samekey.providers.facts import facts, window
 
 NameArgument = Annotated[
-    str | None, typer.Argument(metavar="[NAME]", help="A profile; all of them if left out.", show_default=False)
+    str | None,
+    typer.Argument(
+        metavar="[NAME]",
+        help="A profile, or the file of one of your own (.toml, .json); all that ship if left out.",
+        show_default=False,
+    ),
 ]
 
 
 def providers(name: NameArgument = None, json: JsonOption = False) -> None:
     """Show the provider profiles: how each API takes keys, how long it knows them, and who says so."""
     with sentences():
-        chosen = [load(each) for each in ([name] if name else NAMES)]
+        chosen = [_read(each) for each in ([name] if name else NAMES)]
     if json:
         documents = [each.model_dump(mode="json", exclude_none=True) for each in chosen]
         print(as_json(documents[0] if name else documents))
@@ -46,6 +52,10 @@ def providers(name: NameArgument = None, json: JsonOption = False) -> None:
     put(out, table)
     out.print()
     put(out, Text("unknown: declare it, with window=. One profile whole: samekey providers NAME", style="dim"))
+
+
+def _read(name: str) -> Provider:
+    return Provider.load(name) if name.endswith((".toml", ".json")) else load(name)
 
 
 def _grid(*titles: str) -> Table:

@@ -7,6 +7,7 @@ frozen bytes and the key. So every send of a key has the same bytes, and the fin
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -42,19 +43,63 @@ def check(profile: Profile, outgoing: Outgoing, url: Any) -> None:
                 raise UsageError(_own(f"query parameter {name}"))
         case "form":
             _check_form(profile, outgoing)
-        case "json":  # pragma: no branch - the types allow nothing else
-            if not is_json(outgoing.content_type):
-                raise UsageError(f"{profile.name} takes its key as {name} in the JSON body; give the body as json=.")
-            in_json(_whole(profile, outgoing), name.split("."), "")
+        case "json" | "graphql" if not is_json(outgoing.content_type):
+            raise UsageError(f"{profile.name} takes its key as {name} in the JSON body; give the body as json=.")
+        case "json" | "graphql":  # pragma: no branch - the types allow nothing else
+            body = _whole(profile.name, outgoing)
+            in_json(body, _path(profile), "")
+            if profile.carrier == "graphql":
+                _check_graphql(name, body)
+
+
+def check_stamp(profile: Profile, stamp: str, outgoing: Outgoing) -> None:
+    """Looks whether the key can be stamped into the body, and that nothing is there yet.
+
+    Raises:
+        UsageError: the body brings something there, or cannot carry it.
+    """
+    if profile.carrier in {"json", "form"} and stamp == profile.key_header:
+        raise UsageError(f"the key of {profile.name} is at {stamp} already; leave stamp= out.")
+    if _is_form(outgoing.content_type):
+        _check_field(stamp, _whole("stamp=", outgoing))
+    elif is_json(outgoing.content_type):
+        in_json(_whole("stamp=", outgoing), stamp.split("."), "")
+    else:
+        raise UsageError(f"stamp={stamp!r} writes the key into a JSON or form body; give the body as json= or data=.")
 
 
 def _check_form(profile: Profile, outgoing: Outgoing) -> None:
     name = profile.key_header
-    if outgoing.content_type.partition(";")[0].strip().lower() != _FORM:
+    if not _is_form(outgoing.content_type):
         raise UsageError(f"{profile.name} takes its key as the form field {name}; give the body as data=.")
-    body = _whole(profile, outgoing).decode("latin-1")
-    if any(each == name for each, _ in parse_qsl(body, keep_blank_values=True)):
+    _check_field(name, _whole(profile.name, outgoing))
+
+
+def _check_field(name: str, body: bytes) -> None:
+    if any(each == name for each, _ in parse_qsl(body.decode("latin-1"), keep_blank_values=True)):
         raise UsageError(_own(f"form field {name}"))
+
+
+def _check_graphql(name: str, body: bytes) -> None:
+    """A variable that the mutation does not hand on would be a key that nobody reads."""
+    try:
+        query = json.loads(body).get("query")
+    except (ValueError, RecursionError):
+        query = None
+    uses = len(re.findall(rf"\${re.escape(name)}\b", query)) if isinstance(query, str) else 0
+    if uses < 2:
+        raise UsageError(
+            f"the key goes into the variable ${name}, which the query does not declare and use; write "
+            f"mutation(${name}: String!) {{ ... @idempotent(key: ${name}) }}, or as the API has it."
+        )
+
+
+def _path(profile: Profile) -> list[str]:
+    return ["variables", profile.key_header] if profile.carrier == "graphql" else profile.key_header.split(".")
+
+
+def _is_form(content_type: str) -> bool:
+    return content_type.partition(";")[0].strip().lower() == _FORM
 
 
 def write(library: Library[Any, Any], profile: Profile, request: Any, key: str, first_sent: datetime | None) -> Any:
@@ -82,8 +127,16 @@ def write(library: Library[Any, Any], profile: Profile, request: Any, key: str, 
             return request
         case "form":
             return _with_body(library, request, _with_field(bytes(request.content), name, value))
-        case "json":  # pragma: no branch - the types allow nothing else
-            return _with_body(library, request, in_json(bytes(request.content), name.split("."), value))
+        case "json" | "graphql":  # pragma: no branch - the types allow nothing else
+            return _with_body(library, request, in_json(bytes(request.content), _path(profile), value))
+
+
+def write_stamp(library: Library[Any, Any], stamp: str, request: Any, key: str) -> Any:
+    """The request with the key stamped into its body."""
+    body = bytes(request.content)
+    if _is_form(request.headers.get("content-type", "")):
+        return _with_body(library, request, _with_field(body, stamp, key))
+    return _with_body(library, request, in_json(body, stamp.split("."), key))
 
 
 def _with_field(text: bytes, name: str, value: str) -> bytes:
@@ -165,9 +218,9 @@ def _skip(text: str, at: int) -> int:
     return at
 
 
-def _whole(profile: Profile, outgoing: Outgoing) -> bytes:
+def _whole(who: str, outgoing: Outgoing) -> bytes:
     if outgoing.body is None:
-        raise UsageError(f"{profile.name} takes its key in the body, which a stream cannot carry; give the body whole.")
+        raise UsageError(f"{who} takes its key in the body, which a stream cannot carry; give the body whole.")
     return outgoing.body
 
 

@@ -12,8 +12,8 @@ from samekey.errors import UsageError
 from samekey.provider import KEY_LENGTH, Provider
 
 ProviderName = Literal[
-    "adyen", "aws-dynamodb-transact", "aws-ec2", "azure-acs", "checkout-com", "circle", "dwolla", "gce", "gocardless",
-    "ietf-draft-07", "increase", "keyless", "klarna", "modern-treasury", "mollie", "paypal-orders-v2",
+    "adyen", "alpaca-trading", "aws-dynamodb-transact", "aws-ec2", "azure-acs", "checkout-com", "circle", "dwolla", "gce",
+    "gocardless", "ietf-draft-07", "increase", "keyless", "klarna", "modern-treasury", "mollie", "paypal-orders-v2",
     "paypal-payments-v2", "plaid-transfer-authorization", "quickbooks-online", "razorpay-payouts", "resend",
     "shopify-graphql", "square-payments", "stripe-v1", "stripe-v2", "wise-transfer", "zendesk-tickets",
 ]  # fmt: skip

@@ -7,17 +7,23 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from samekey.provider import Answer, Carrier, Provider
+    from samekey.provider import Answer, Carrier, Endpoint, Provider
 
 UNKNOWN: Final = "unknown"
 """What a fact says that nobody has stated. samekey then takes the careful way."""
 
-_TIERS: Final = {"P": "the provider's own documentation or source", "S": "secondary"}
+_TIERS: Final = {"P": "the provider's own documentation or source", "S": "secondary sources"}
 _STORED: Final = {
     "all": "every answer, errors too",
     "2xx_4xx": "2xx and 4xx; a 5xx is executed again",
     "success_only": "successes only; after an error the next request executes",
     "reexecutes_failures": "successes only; a failed request is executed again under its key",
+}
+_REPEATED: Final = {
+    "stored": "the stored answer",
+    "current": "the object in its present state",
+    "conflict": "a conflict that names the object",
+    "rejected": "a rejection",
 }
 _EXPIRED: Final = {
     "executes_as_new": "executed as a new request, without a word",
@@ -46,6 +52,7 @@ def carrier(carrier: Carrier) -> str:
         "query": f"query parameter {carrier.name}",
         "json": f"{carrier.name} in the JSON body",
         "form": f"form field {carrier.name}",
+        "graphql": f"GraphQL variable ${carrier.name}",
         "none": "none",
     }[carrier.kind]
     quoted = ", in double quotes" if carrier.quoted else ""
@@ -70,9 +77,11 @@ def facts(provider: Provider) -> list[tuple[str, str]]:
         ("key", carrier(provider.carrier)),
         ("methods", ", ".join(sorted(provider.methods))),
         ("key length", lengths),
+        ("key format", provider.key_format or UNKNOWN),
         ("window", retention if provider.window is None else f"{retention} {_FROM[provider.window_from]}"),
         ("afterwards", _EXPIRED[provider.after_expiry] if provider.after_expiry else UNKNOWN),
         ("stored under a key", _STORED[provider.stores_errors] if provider.stores_errors else UNKNOWN),
+        ("a repeat gets", _REPEATED[provider.repeat] if provider.repeat else UNKNOWN),
         ("after a 5xx", _after_5xx(provider)),
         ("still running", _answers(provider.in_progress)),
         ("other data under the key", _mismatch(provider)),
@@ -83,6 +92,10 @@ def facts(provider: Provider) -> list[tuple[str, str]]:
         found.append(("key too old", _answers(provider.expired)))
     if provider.unavailable:
         found.append(("keys unavailable", _answers(provider.unavailable)))
+    if provider.refused:
+        found.append(("refusals besides 4xx", _answers(provider.refused)))
+    if provider.failed:
+        found.append(("failed for good", f"{_answers(provider.failed)}: a refusal"))
     if provider.min_wait:
         found.append(("wait while running", "at least " + span(provider.min_wait.total_seconds(), " ")))
     found += [
@@ -90,11 +103,21 @@ def facts(provider: Provider) -> list[tuple[str, str]]:
         ("retry hint", f"header {provider.hint_header}" if provider.hint_header else "none known"),
         ("key belongs to", {"account": "the account", "api_key": "the API key", None: UNKNOWN}[provider.scope]),
         ("look-up", _lookup(provider)),
+        *(("endpoint", _endpoint(each)) for each in provider.endpoints),
         *(("note", note) for note in provider.notes),
-        ("tier", _TIERS.get(provider.tier or "", "your own")),
+        ("tier", _tier(provider)),
+        *([("taken on", provider.checked.isoformat())] if provider.checked else []),
         ("sources", "; ".join(provider.sources)),
     ]
     return found
+
+
+def _tier(provider: Provider) -> str:
+    others: dict[str, list[str]] = {}
+    for name, tier in provider.tiers.items():
+        others.setdefault(tier, []).append(name)
+    told = [f"{', '.join(names)}: {_TIERS[tier]}" for tier, names in others.items()]
+    return "; ".join([_TIERS.get(provider.tier or "", "your own"), *told])
 
 
 def _after_5xx(provider: Provider) -> str:
@@ -112,7 +135,14 @@ def _mismatch(provider: Provider) -> str:
 def _lookup(provider: Provider) -> str:
     if provider.lookup is None:
         return "none built in"
-    return f"GET {provider.lookup.url}, {{url}} being the write's own"
+    stamped = f', if the operation has stamp="{provider.lookup.stamp}"' if provider.lookup.stamp else ""
+    return f"GET {provider.lookup.url}, {{url}} being the write's own{stamped}"
+
+
+def _endpoint(endpoint: Endpoint) -> str:
+    own = [f"key in {carrier(endpoint.carrier)}"] if endpoint.carrier else []
+    own += [f"window {span(endpoint.window.total_seconds(), ' ')}"] if endpoint.window else []
+    return f"{endpoint.method or 'any write'} {endpoint.path}: {', '.join(own) or 'as the others'}"
 
 
 def _answers(answers: Iterable[Answer]) -> str:
