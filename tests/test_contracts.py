@@ -102,7 +102,7 @@ def test_lists_are_taken_for_tuples() -> None:
         ("on_rejected", "never", "on_rejected: "),
         ("on_in_progress", "never", "on_in_progress: "),
         ("on_server_error", "never", "on_server_error: "),
-        ("reconcile", "GET /orders", "reconcile is a str; pass a function of (http, record)"),
+        ("reconcile", "GET /orders", 'reconcile is a str; pass a function of (http, record), or "cancel".'),
         ("absent_after", None, "absent_after: "),
         ("stamp", "", "stamp: "),
         ("max_delay", timedelta(0), "max_delay: must be longer than nothing"),

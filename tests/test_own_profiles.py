@@ -68,8 +68,24 @@ def test_what_the_command_prints_as_json_can_be_read_again(tmp_path: Path, name:
         ('name = "x"\ntiers = {windw = "P"}', "provider 'x': tiers: there is no field windw"),
         ('name = "x"\nendpoints = [{path = "mail"}]', "provider 'x': endpoints.0: "),
         ('name = "x"\nlookup = {kind = "by_key", url = "{url}?key=7"}', "lookup: its url needs {key}"),
-        ('name = "x"\nlookup = {kind = "by_id", url = "{url}/{key}"}', "lookup: its url takes {url} and {id}"),
-        ('name = "x"\nlookup = {kind = "by_key", url = "{url}/{"}', "lookup: its url takes {url} and {key}"),
+        (
+            'name = "x"\nlookup = {kind = "by_id", url = "{url}/{key}"}',
+            "lookup: its url takes {url}, {origin}, {id}, and",
+        ),
+        (
+            'name = "x"\nlookup = {kind = "by_key", url = "{url}/{"}',
+            "lookup: its url takes {url}, {origin}, {key}, and",
+        ),
+        (
+            'name = "x"\nlookup = {kind = "by_key", url = "{url.x}{key}"}',
+            "lookup: its url takes {url}, {origin}, {key}, and",
+        ),
+        ('name = "x"\nlookup = {kind = "by_key", url = "{{key}}"}', "lookup: its url needs {key}"),
+        ('name = "x"\nlookup = {kind = "cancel", url = "{origin}/cancel"}', "lookup: to cancel it needs the member"),
+        (
+            'name = "x"\nlookup = {kind = "by_id", url = "{url}/{id}", member = "k"}',
+            "lookup: to cancel it needs the member",
+        ),
     ],
 )
 def test_a_file_that_is_no_profile_is_named_with_its_fault(tmp_path: Path, text: str, says: str) -> None:

@@ -154,7 +154,7 @@ class Operation(Declared):
         on_in_progress: wait for a live holder, or raise at once.
         on_server_error: after a 5xx do as the profile says, send again, or stop for review.
         reconcile: `reconcile(http, record)` looks up what became of an action; returns `Found`, `Absent` or
-            `Inconclusive`.
+            `Inconclusive`. "cancel" undoes the action instead, where the profile can cancel by key.
         absent_after: how long after the last send an `Absent` may count.
         stamp: a member of the JSON body (a dotted path, `metadata.samekey`) or a field of the form
             (`metadata[samekey]`) into which the key is written besides, so that a look-up finds the object by it.
@@ -200,7 +200,7 @@ class Operation(Declared):
         on_rejected: Literal["if_changed", "raise", "new_generation"] = "if_changed",
         on_in_progress: Literal["wait", "raise"] = "wait",
         on_server_error: Literal["profile", "resend", "review"] = "profile",
-        reconcile: ReconcileFunction | None = None,
+        reconcile: ReconcileFunction | Literal["cancel"] | None = None,
         absent_after: timedelta = timedelta(minutes=2),
         stamp: str | None = None,
         max_delay: timedelta | None = None,
@@ -213,8 +213,10 @@ class Operation(Declared):
         for key in ("scope", "volatile"):
             if isinstance(values[key], list):
                 values[key] = tuple(values[key])
-        if reconcile is not None and not callable(reconcile):
-            raise UsageError(f"{name}: reconcile is a {type(reconcile).__name__}; pass a function of (http, record).")
+        if reconcile is not None and reconcile != "cancel" and not callable(reconcile):
+            raise UsageError(
+                f'{name}: reconcile is a {type(reconcile).__name__}; pass a function of (http, record), or "cancel".'
+            )
         self._build(str(name) or "Operation", values | unknown)
 
     @model_validator(mode="after")

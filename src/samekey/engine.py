@@ -32,7 +32,7 @@ from samekey.http.outgoing import Prepared, prepare, thaw
 from samekey.http.responses import rebuild, stripped
 from samekey.http.scrub import scrub
 from samekey.provider import Lookup, Provider
-from samekey.reconcile import look_up, looks_up
+from samekey.reconcile import CANCEL, look_up, looks_up
 from samekey.stores import Store
 from samekey.telemetry import log
 
@@ -162,6 +162,11 @@ class Engine(Generic[ClientT, ResponseT]):
             )
         if profile.keyed:
             carriers.check(profile, outgoing, prepared.request.url)
+        if operation.reconcile == CANCEL and (self.lookup is None or self.lookup.kind != CANCEL):
+            raise UsageError(
+                f'{profile.name} has no way to cancel by key, so reconcile="cancel" means nothing here; give a function of '
+                f"(http, record), or leave it out."
+            )
         if operation.stamp is not None:
             carriers.check_stamp(profile, operation.stamp, outgoing)
 
@@ -292,7 +297,7 @@ class Engine(Generic[ClientT, ResponseT]):
             return self._send(step, operation, prepared, ports)
 
         def ask(record: Record) -> LookedUp:
-            return look_up(operation, self.lookup, self.http, self.library, record)
+            return look_up(operation, self.lookup, self.http, self.library, record, self.clock.wall())
 
         ports = Ports(
             store=self.store,

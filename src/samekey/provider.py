@@ -74,31 +74,39 @@ class Answer(_Fact):
 
 
 class Lookup(_Fact):
-    """A read that finds what a key has made. `{url}` is the URL of the write without its query.
+    """A read that finds what a key has made, or a request that undoes it.
 
     Args:
-        kind: "by_id" where an answer to the write names the object; "by_key" where the API finds objects by key.
-        url: where to GET it, with `{id}` or `{key}`.
+        kind: "by_id" where an answer to the write names the object; "by_key" where the API finds objects by key;
+            "cancel" where a POST of the key undoes what the key has done. That has an effect, so it is asked only for
+            an `Operation(reconcile="cancel")`.
+        url: where, with `{url}` (the URL of the write without its query), `{origin}` (its scheme and host), and `{id}`
+            or `{key}` as the kind needs it.
+        member: to cancel: the member of the JSON body that holds the key.
         items_at: by key: the JSON pointer to the list of objects in the answer; None if the answer is the object.
         id_at: by key: the JSON pointer to the id of an object.
         stamp: by key: the `Operation.stamp` by which the API finds the object; None if it knows the key by itself.
     """
 
-    kind: Literal["by_id", "by_key"]
+    kind: Literal["by_id", "by_key", "cancel"]
     url: str
     items_at: Pointer | None = None
     id_at: Pointer = "/id"
     stamp: str | None = None
+    member: str | None = None
 
     @model_validator(mode="after")
     def _check_url(self) -> Self:
-        wanted = "{id}" if self.kind == "by_id" else "{key}"
+        wanted = {"by_id": "id", "by_key": "key", "cancel": None}[self.kind]
+        braces = {"url": "", "origin": ""} | ({wanted: "\0"} if wanted else {})
         try:
-            self.url.format(url="", **{wanted.strip("{}"): ""})
-        except (LookupError, ValueError):
-            raise ValueError(f"its url takes {{url}} and {wanted} in braces, and nothing else") from None
-        if wanted not in self.url:
-            raise ValueError(f"its url needs {wanted}, or it would find the same object for every action")
+            written = self.url.format(**braces)
+        except (LookupError, ValueError, AttributeError):
+            raise ValueError(f"its url takes {', '.join(f'{{{name}}}' for name in braces)}, and nothing else") from None
+        if wanted and "\0" not in written:
+            raise ValueError(f"its url needs {{{wanted}}}, or it would find the same object for every action")
+        if (self.kind == "cancel") != (self.member is not None):
+            raise ValueError("to cancel it needs the member that holds the key, and only then")
         return self
 
 

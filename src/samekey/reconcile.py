@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from samekey._core.model import Record, Reply, Result
+from samekey._core.model import Record, Reply, Result, later
 from samekey._core.reading import reference_of, result_of
 from samekey._core.run import ABSENT, FOUND, INCONCLUSIVE, LookedUp
+from samekey._core.words import shown_origin
 from samekey.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from samekey.http.library import Library
     from samekey.provider import Lookup
 
+CANCEL: Final = "cancel"
+"""What an operation says instead of a `reconcile` function to have the profile cancel by key."""
 OK: Final = 200
 NOT_FOUND: Final = 404
 MAX_EVIDENCE = 500
@@ -69,19 +73,21 @@ LookUp = Callable[[Any, Record], Found | Absent | Inconclusive]
 def looks_up(operation: Operation, lookup: Lookup | None) -> bool:
     """Whether there is a read that tells what became of an action of which only the key is known."""
     if operation.reconcile is not None:
-        return True
+        return True  # the engine has seen to it that there is something to cancel by
     return lookup is not None and lookup.kind == "by_key" and lookup.stamp in {None, operation.stamp}
 
 
 def look_up(
-    operation: Operation, lookup: Lookup | None, http: Any, library: Library[Any, Any], record: Record
+    operation: Operation, lookup: Lookup | None, http: Any, library: Library[Any, Any], record: Record, now: datetime
 ) -> LookedUp:
     """Asks the API for an object that it has named, else the contract's `reconcile`, else the profile's look-up.
 
     What it raises is inconclusive.
     """
     ask: Callable[[Any, Record], Any] = operation.reconcile
-    if lookup is not None and (record.response_reference if lookup.kind == "by_id" else ask is None):
+    if operation.reconcile == CANCEL and lookup is not None:
+        ask = partial(_cancel, lookup, now)
+    elif lookup is not None and (record.response_reference if lookup.kind == "by_id" else ask is None):
         ask = partial(_ask, lookup)
     elif record.response_reference is not None:
         return LookedUp(INCONCLUSIVE, "the profile has no look-up by id")
@@ -103,9 +109,7 @@ def look_up(
 def _ask(lookup: Lookup, http: Any, record: Record) -> Found | Absent | Inconclusive:
     """The profile's own look-up."""
     reference = record.response_reference
-    url = lookup.url.format(
-        url=record.url.partition("?")[0], id=quote(reference or "", safe=""), key=quote(record.idempotency_key, safe="")
-    )
+    url = _address(lookup, record)
     response = http.get(url, follow_redirects=False)
     shown = f"GET {url}: HTTP {response.status_code}"
     if response.status_code != OK:
@@ -123,6 +127,28 @@ def _ask(lookup: Lookup, http: Any, record: Record) -> Found | Absent | Inconclu
         return Inconclusive(f"{shown}, with more than one object")
     # The answer is a list: as the write's own result it would mislead.
     return Found(ids[0], None, shown) if ids[0] else Absent(f"{shown}, with no object")
+
+
+def _cancel(lookup: Lookup, now: datetime, http: Any, record: Record) -> Absent | Inconclusive:
+    """Undoes what the key has done. The write itself may still be on its way, so only a late answer counts."""
+    url = _address(lookup, record)
+    response = http.post(url, json={lookup.member: record.idempotency_key}, follow_redirects=False)
+    shown = f"POST {url}: HTTP {response.status_code}"
+    if not response.is_success:
+        return Inconclusive(shown)
+    last = record.lease_expires_at or record.last_seen_at
+    if now <= later(last, record.max_delay_seconds):
+        return Inconclusive(f"{shown}: cancelled by its key, while the write may still have been on its way")
+    return Absent(f"{shown}: cancelled by its key")
+
+
+def _address(lookup: Lookup, record: Record) -> str:
+    return lookup.url.format(
+        url=record.url.partition("?")[0],
+        origin=shown_origin(record.origin),
+        id=quote(record.response_reference or "", safe=""),
+        key=quote(record.idempotency_key, safe=""),
+    )
 
 
 def _not_an_answer(answer: object) -> LookedUp:

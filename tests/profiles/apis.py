@@ -33,6 +33,9 @@ class Api:
         if request.method == "GET":
             self.reads.append(request)
             return self.read(request)
+        if request.url.path == "/v2/payments/cancel":
+            self.reads.append(request)
+            return self.cancel(json.loads(request.content)["idempotency_key"])
         self.requests.append(request)
         word = self.script.pop(0) if self.script else "honest"
         answer: httpx.Response = getattr(self, word)(request)
@@ -102,6 +105,10 @@ class Api:
             return httpx.Response(200, json={"data": [ORDER] if known else []})
         key = request.url.params.get("idempotency_key")
         return httpx.Response(200, json={"data": [ORDER] if key in self.effects else []})
+
+    def cancel(self, key: str) -> httpx.Response:
+        self.effects = [each for each in self.effects if each != key]
+        return httpx.Response(200, json={})
 
     def key_of(self, request: httpx.Request) -> str:
         carrier = self.provider.carrier

@@ -12,17 +12,19 @@ import pytest
 
 import samekey
 from samekey.providers import NAMES, load
+from samekey.reconcile import looks_up
 from samekey.stores import MemoryStore
 from tests.client.conftest import AT_ONCE, ONCE, fake_clock
 from tests.profiles.apis import FORM, Api
 
+make_thing = samekey.Operation("make_thing", scope=("thing",), reference="/id")
 KEYED = [name for name in NAMES if load(name).carrier.kind != "none"]
 WITH_WINDOW = [name for name in KEYED if load(name).window is not None]
-WITHOUT = [name for name in KEYED if load(name).window is None and load(name).lookup is None]
+LOOKED_UP = [name for name in KEYED if looks_up(make_thing, load(name).lookup)]
+WITHOUT = [name for name in KEYED if load(name).window is None and name not in {*LOOKED_UP, "gocardless"}]
 HOUR = timedelta(hours=1)
 MUTATION = "mutation($idempotencyKey: String!) { make @idempotent(key: $idempotencyKey) { thing { id } } }"
 
-make_thing = samekey.Operation("make_thing", scope=("thing",), reference="/id")
 Build = Callable[..., samekey.Client]
 
 
@@ -133,7 +135,7 @@ def test_an_answer_that_says_still_running_is_waited_for(api: Api, build: Build)
     assert min(clock.slept[1:]) >= api.provider.min_wait.total_seconds()
 
 
-@pytest.mark.parametrize("name", [name for name in having("mismatch") if load(name).lookup is None])
+@pytest.mark.parametrize("name", [name for name in having("mismatch") if name not in LOOKED_UP])
 def test_a_mismatch_about_our_own_bytes_is_for_a_person(api: Api, build: Build) -> None:
     api.script = ["never_came", "mismatch"]
     window = {} if api.provider.window else {"window": HOUR}
@@ -177,7 +179,7 @@ def test_a_5xx_is_sent_again_only_by_the_profiles_word(api: Api, build: Build) -
         return
     with pytest.raises(samekey.NeedsReviewError) as raised:
         make(client)
-    absent = api.provider.lookup is not None and api.provider.lookup.stamp is None
+    absent = api.provider.name in LOOKED_UP
     assert (raised.value.reason, len(api.requests)) == ("look_up_absent" if absent else "server_error", 1)
 
 
@@ -231,7 +233,7 @@ def test_a_key_store_that_is_down_has_done_nothing(api: Api, build: Build) -> No
 BY_KEY = [name for name in having("lookup") if load(name).lookup.kind == "by_key"]  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("name", [name for name in BY_KEY if load(name).lookup.stamp is None])  # type: ignore[union-attr]
+@pytest.mark.parametrize("name", LOOKED_UP)
 def test_the_profiles_own_look_up_settles_what_is_unknown(api: Api, build: Build) -> None:
     api.script = ["lost"]
     action = make(build())
@@ -329,6 +331,54 @@ def test_a_stamped_action_is_found_by_its_stamp_when_its_window_is_over(api: Api
     with late.action("unstamped", scope={"thing": 7}) as action, pytest.raises(samekey.NeedsReviewError) as raised:
         action.post("/things", data={"amount": 1})
     assert (raised.value.reason, len(api.reads)) == ("window_closed", 1)
+
+
+CANCELS = [name for name in having("lookup") if load(name).lookup.kind == "cancel"]  # type: ignore[union-attr]
+cancelled = make_thing.replace(reconcile="cancel")
+
+
+@pytest.mark.parametrize("name", CANCELS)
+def test_an_operation_that_asks_for_it_is_cancelled_by_its_key_and_left_to_a_person(api: Api, build: Build) -> None:
+    api.script = ["lost"]
+    with pytest.raises(samekey.NeedsReviewError) as early:
+        make(build(), operation=cancelled)
+    assert (early.value.reason, api.effects, len(api.requests)) == ("look_up_inconclusive", [], 1)
+    api.script = ["lost"]
+    with pytest.raises(samekey.OutcomeUnknownError):
+        make(build(window=HOUR), 8, operation=cancelled)
+    late = build(window=HOUR)
+    fake_clock(late).passed = HOUR.total_seconds()
+    with pytest.raises(samekey.NeedsReviewError) as raised:
+        make(late, 8, operation=cancelled)
+    record = late.record(cancelled, scope={"thing": 8})
+    assert record is not None
+    assert (raised.value.reason, api.effects, len(api.requests)) == ("look_up_absent", [], 2)
+    assert (record.error_summary or "").endswith("/v2/payments/cancel: HTTP 200: cancelled by its key")
+    assert [str(read.url) for read in api.reads] == ["https://api.example/v2/payments/cancel"] * 2
+
+
+@pytest.mark.parametrize("name", CANCELS)
+def test_a_cancellation_that_fails_tells_nothing(api: Api, build: Build) -> None:
+    api.script = ["lost"]
+    api.cancel = lambda key: httpx.Response(404, json={})  # type: ignore[method-assign]
+    with pytest.raises(samekey.NeedsReviewError) as raised:
+        make(build(), operation=cancelled)
+    assert (raised.value.reason, len(api.effects)) == ("look_up_inconclusive", 1)
+
+
+@pytest.mark.parametrize("name", CANCELS)
+def test_nothing_is_cancelled_for_an_operation_that_does_not_ask_for_it(api: Api, build: Build) -> None:
+    api.script = ["lost"]
+    with pytest.raises(samekey.NeedsReviewError):
+        make(build())
+    assert (api.reads, len(api.effects)) == ([], 1)
+
+
+@pytest.mark.parametrize("name", ["stripe-v1", "modern-treasury"])
+def test_what_cannot_be_cancelled_by_key_is_not_begun(api: Api, build: Build) -> None:
+    with pytest.raises(samekey.UsageError, match=f"{api.provider.name} has no way to cancel by key"):
+        make(build(), operation=cancelled)
+    assert api.requests == []
 
 
 @pytest.mark.parametrize("name", [name for name in KEYED if load(name).carrier.first_sent])

@@ -135,6 +135,8 @@ def _mismatch(provider: Provider) -> str:
 def _lookup(provider: Provider) -> str:
     if provider.lookup is None:
         return "none built in"
+    if provider.lookup.kind == "cancel":
+        return f'POST {provider.lookup.url} cancels by key, for operations with reconcile="cancel"'
     stamped = f', if the operation has stamp="{provider.lookup.stamp}"' if provider.lookup.stamp else ""
     return f"GET {provider.lookup.url}, {{url}} being the write's own{stamped}"
 
