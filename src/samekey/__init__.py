@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from samekey._core.keys import Scope, ScopeValue
     from samekey._core.model import Record
     from samekey._core.states import Status
-    from samekey.action import Action
+    from samekey.actions import Action
     from samekey.client import Client, Recovery
     from samekey.contracts import Operation, RetryBudget, RetryPolicy
     from samekey.errors import (
@@ -69,7 +69,7 @@ _HOMES = {
     "samekey._core.keys": ("Scope", "ScopeValue"),
     "samekey._core.model": ("Record",),
     "samekey._core.states": ("Status",),
-    "samekey.action": ("Action",),
+    "samekey.actions": ("Action",),
     "samekey.client": ("Client", "Recovery"),
     "samekey.contracts": ("Operation", "RetryBudget", "RetryPolicy"),
     "samekey.provider": ("Provider",),

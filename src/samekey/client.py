@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import logging
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, overload
 
 import httpx
 
-from samekey._core.keys import Identity, Scope, identify, scope_texts
+from samekey._core.keys import Scope
 from samekey._core.model import Record
 from samekey._core.states import Status
-from samekey.action import Action
+from samekey.actions import Action
 from samekey.contracts import Operation, RetryPolicy
-from samekey.engine import Engine, lease_too_short
+from samekey.engine import Engine
 from samekey.errors import UsageError
 from samekey.http.checks import attempt_seconds
 from samekey.http.guard import build_client, check_client
@@ -27,6 +25,7 @@ from samekey.http.urls import origin_of, shown
 from samekey.provider import Provider
 from samekey.providers import ProviderName, choose
 from samekey.providers.facts import span
+from samekey.settings import Operations, check_choices, lease_too_short, secret_of
 from samekey.stores import Store, open_store
 
 if TYPE_CHECKING:
@@ -41,9 +40,6 @@ else:
 
 RECOVERIES_PER_SECOND: Final = 10
 """How fast `recover()` sends: a backlog must not become a storm."""
-
-SHORT_SECRET_BYTES: Final = 16
-"""Below this a secret is guessable, and so are the keys made from it."""
 
 _USUAL: Any = object()  # stands for `RetryPolicy()`: making one validates, which no import has to wait for
 
@@ -141,13 +137,12 @@ class Client(Generic[ResponseT]):
     ) -> None:
         """See the class."""
         retry = RetryPolicy() if retry is _USUAL else retry
-        _check_choices(keep=keep, freeze=freeze, actor=actor, retry=retry, window=window)
-        self._operations = _by_name(operations)
+        check_choices(keep=keep, freeze=freeze, actor=actor, retry=retry, window=window)
+        self._operations = Operations(operations, actor)
         self._provider = choose(provider, window, str(base_url or getattr(http, "base_url", "")))
         self._library, self._http = _http_client(base_url, http, timeout, httpx_client_options)
         self._owns_http = http is None
         self._owns_store = store is None or isinstance(store, str | os.PathLike)
-        self._actor = actor
         self._window = window
         self._store = open_store(store)
         _check_lease(self._store, self._http)
@@ -158,11 +153,10 @@ class Client(Generic[ResponseT]):
             window=window,
             store=self._store,
             retry=retry,
-            secret=_secret_of(secret),
+            secret=secret_of(secret),
             keep=keep,
             freeze=freeze,
         )
-        self._by_free_name: dict[str, Operation] = {}
 
     def __enter__(self) -> Self:
         """The client itself."""
@@ -182,7 +176,7 @@ class Client(Generic[ResponseT]):
         window = f" window={span(seconds)}" if seconds else ""
         return (
             f"<Client {shown(self._http.base_url)} provider={self._provider.name!r}{window} "
-            f"store={self._store.location!r} actor={self._actor!r}>"
+            f"store={self._store.location!r} actor={self._operations.actor!r}>"
         )
 
     @property
@@ -208,8 +202,8 @@ class Client(Generic[ResponseT]):
         Raises:
             UsageError: the name is unknown, or the scope does not fit.
         """
-        operation = self._operation(operation)
-        return Action(self._engine, operation, self._identity(operation, scope), correlation_id)
+        operation = self._operations.find(operation)
+        return Action(self._engine, operation, self._operations.identity(operation, scope), correlation_id)
 
     def record(self, operation: Operation | str, *, scope: Scope) -> Record | None:
         """What the store knows about an action; nothing is sent.
@@ -218,8 +212,7 @@ class Client(Generic[ResponseT]):
             UsageError: the name is unknown, or the scope does not fit.
             StoreError: the store cannot be used.
         """
-        operation = self._operation(operation)
-        identity = self._identity(operation, scope)
+        identity = self._operations.identity(self._operations.find(operation), scope)
         self._engine.secret()
         existing = self._store.get(identity.digest)
         return existing.record if existing else None
@@ -243,7 +236,7 @@ class Client(Generic[ResponseT]):
             )
         self._engine.secret()
         records = self._store.find(
-            statuses=_LEFT_BEHIND, actor_id=self._actor, origin=origin_of(self._http.base_url), limit=limit
+            statuses=_LEFT_BEHIND, actor_id=self._operations.actor, origin=origin_of(self._http.base_url), limit=limit
         )
         settled: list[Record] = []
         left: list[Record] = []
@@ -272,58 +265,11 @@ class Client(Generic[ResponseT]):
             return record
         if existing.record.generation != record.generation or record.provider != self._provider.name:
             return record
-        operation = self._operations.get(record.operation_name)
+        operation = self._operations.declared.get(record.operation_name)
         if operation is None:
             # Its contract is not at hand, and may ask for caution.
             operation = Operation(record.operation_name, on_server_error="review")
         return self._engine.recover(existing, operation) or record
-
-    def _operation(self, operation: Operation | str) -> Operation:
-        if isinstance(operation, Operation):
-            return operation
-        if not isinstance(operation, str):
-            raise UsageError(f"an operation is an Operation or a name, not a {type(operation).__name__}.")
-        if self._operations:
-            known = self._operations.get(operation)
-            if known is None:
-                raise UsageError(_unknown_name(operation, self._operations))
-            return known
-        if operation not in self._by_free_name:
-            self._by_free_name[operation] = Operation(operation)
-        return self._by_free_name[operation]
-
-    def _identity(self, operation: Operation, scope: Scope) -> Identity:
-        return identify(self._actor, operation.name, scope_texts(operation.name, operation.scope, scope))
-
-
-def _unknown_name(name: str, known: Mapping[str, Operation]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return f"{name!r} is not an operation of this client{hint}; another name would be another action with another key."
-
-
-def _by_name(operations: Iterable[Operation]) -> dict[str, Operation]:
-    found: dict[str, Operation] = {}
-    for operation in operations:
-        if not isinstance(operation, Operation):
-            raise UsageError(f"operations= holds a {type(operation).__name__}; give Operation objects.")
-        if operation.name in found:
-            raise UsageError(f"operations= holds {operation.name!r} twice; one name is one contract.")
-        found[operation.name] = operation
-    return found
-
-
-def _check_choices(*, keep: str, freeze: str, actor: object, retry: object, window: object) -> None:
-    if keep not in {"response", "reference"}:
-        raise UsageError(f'keep={keep!r} is unknown; give "response" or "reference".')
-    if freeze not in {"request", "nothing"}:
-        raise UsageError(f'freeze={freeze!r} is unknown; give "request" or "nothing".')
-    if not isinstance(actor, str) or not actor:
-        raise UsageError("actor= names the account on whose behalf the client writes; give a non-empty string.")
-    if not isinstance(retry, RetryPolicy):
-        raise UsageError(f"retry= is a {type(retry).__name__}; give a RetryPolicy.")
-    if window is not None and (not isinstance(window, timedelta) or window <= timedelta(0)):
-        raise UsageError("window= is how long the API remembers a key; give a positive timedelta.")
 
 
 def _http_client(base_url: Any, http: Any, timeout: Any, options: Mapping[str, Any]) -> tuple[Library[Any, Any], Any]:
@@ -345,17 +291,3 @@ def _check_lease(store: Store, http: Any) -> None:
     seconds = attempt_seconds(http.timeout.as_dict())
     if store.lease is not None and store.lease.total_seconds() <= seconds:
         raise UsageError(lease_too_short(store.lease, seconds))
-
-
-def _secret_of(secret: str | bytes | None) -> bytes | None:
-    given = secret if secret is not None else os.environ.get("SAMEKEY_SECRET") or None
-    if given is None:
-        return None
-    data = given.encode() if isinstance(given, str) else bytes(given)
-    if not data:
-        raise UsageError("secret= is empty, which would make every key guessable; leave it out, or give a random one.")
-    if len(data) < SHORT_SECRET_BYTES:
-        logging.getLogger("samekey").warning(
-            "the secret has fewer than %d bytes, so its keys can be guessed", SHORT_SECRET_BYTES
-        )
-    return data

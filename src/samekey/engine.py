@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, Generic, Literal, TypeVar, cast
 
-from samekey._core import words
 from samekey._core.fingerprint import fingerprint, read_content
 from samekey._core.freezing import unfreeze
 from samekey._core.keys import Identity
@@ -33,6 +32,7 @@ from samekey.http.responses import rebuild, stripped
 from samekey.http.scrub import scrub
 from samekey.provider import Lookup, Provider
 from samekey.reconcile import CANCEL, look_up, looks_up
+from samekey.settings import lease_too_short
 from samekey.stores import Store
 from samekey.telemetry import log
 
@@ -374,12 +374,3 @@ def _with_reference(record: Record, operation: Operation, reply: Reply | None) -
     if reply is None and record.response_status is not None:
         reply = Reply(record.response_status, record.response_headers, record.response_body or b"")
     return record if reply is None else replace(record, response_reference=reference_of(reply, operation.reference))
-
-
-def lease_too_short(lease: timedelta, attempt_seconds: float) -> str:
-    """The message about a lease that does not cover an attempt."""
-    return (
-        f"the store's lease ({words.seconds(lease.total_seconds())}) is not longer than an attempt may take "
-        f"({words.seconds(attempt_seconds)}, the sum of its time-outs), so another process could take over a request that "
-        f"still runs; give the store a longer lease=, or the client shorter time-outs."
-    )

@@ -1,0 +1,120 @@
+"""What the ways in have in common: operations by name, the fleet's secret, and choices that cannot be."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Final
+
+from samekey._core import words
+from samekey._core.keys import Identity, Scope, identify, scope_texts
+from samekey.contracts import Operation, RetryPolicy
+from samekey.errors import UsageError
+
+SHORT_SECRET_BYTES: Final = 16
+"""Below this a secret is guessable, and so are the keys made from it."""
+
+
+class Operations:
+    """The operations of a client, by name, under the account that it writes for.
+
+    Args:
+        operations: if there are any, a name must be one of theirs.
+        actor: the account; part of every identity.
+
+    Raises:
+        UsageError: it is no operation, or two have one name.
+    """
+
+    def __init__(self, operations: Iterable[Operation], actor: str) -> None:
+        self.actor = actor
+        self.declared: dict[str, Operation] = {}
+        self._free: dict[str, Operation] = {}
+        for operation in operations:
+            if not isinstance(operation, Operation):
+                raise UsageError(f"operations= holds a {type(operation).__name__}; give Operation objects.")
+            if operation.name in self.declared:
+                raise UsageError(f"operations= holds {operation.name!r} twice; one name is one contract.")
+            self.declared[operation.name] = operation
+
+    def find(self, operation: Operation | str) -> Operation:
+        """An operation, or the one of that name; any name if none is declared.
+
+        Raises:
+            UsageError: the name is unknown.
+        """
+        if isinstance(operation, Operation):
+            return operation
+        if not isinstance(operation, str):
+            raise UsageError(f"an operation is an Operation or a name, not a {type(operation).__name__}.")
+        if self.declared:
+            known = self.declared.get(operation)
+            if known is None:
+                raise UsageError(_unknown_name(operation, self.declared))
+            return known
+        if operation not in self._free:
+            self._free[operation] = Operation(operation)
+        return self._free[operation]
+
+    def identity(self, operation: Operation, scope: Scope) -> Identity:
+        """Which action it is.
+
+        Raises:
+            UsageError: the scope does not fit the operation.
+        """
+        return identify(self.actor, operation.name, scope_texts(operation.name, operation.scope, scope))
+
+
+def _unknown_name(name: str, known: Mapping[str, Operation]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"{name!r} is not an operation of this client{hint}; another name would be another action with another key."
+
+
+def check_choices(*, keep: str, freeze: str, actor: object, retry: object, window: object) -> None:
+    """Refuses arguments that cannot be.
+
+    Raises:
+        UsageError: one of them has a wrong value.
+    """
+    if keep not in {"response", "reference"}:
+        raise UsageError(f'keep={keep!r} is unknown; give "response" or "reference".')
+    if freeze not in {"request", "nothing"}:
+        raise UsageError(f'freeze={freeze!r} is unknown; give "request" or "nothing".')
+    if not isinstance(actor, str) or not actor:
+        raise UsageError("actor= names the account on whose behalf the client writes; give a non-empty string.")
+    if not isinstance(retry, RetryPolicy):
+        raise UsageError(f"retry= is a {type(retry).__name__}; give a RetryPolicy.")
+    if window is not None and (not isinstance(window, timedelta) or window <= timedelta(0)):
+        raise UsageError("window= is how long the API remembers a key; give a positive timedelta.")
+
+
+def secret_of(secret: str | bytes | None) -> bytes | None:
+    """The fleet's secret: the given one, else `SAMEKEY_SECRET`, else None.
+
+    Raises:
+        UsageError: it is empty.
+    """
+    given = secret if secret is not None else os.environ.get("SAMEKEY_SECRET") or None
+    if given is None:
+        return None
+    data = given.encode() if isinstance(given, str) else bytes(given)
+    if not data:
+        raise UsageError("secret= is empty, which would make every key guessable; leave it out, or give a random one.")
+    if len(data) < SHORT_SECRET_BYTES:
+        logging.getLogger("samekey").warning(
+            "the secret has fewer than %d bytes, so its keys can be guessed", SHORT_SECRET_BYTES
+        )
+    return data
+
+
+def lease_too_short(lease: timedelta, attempt_seconds: float) -> str:
+    """The message about a lease that does not cover an attempt."""
+    return (
+        f"the store's lease ({words.seconds(lease.total_seconds())}) is not longer than an attempt may take "
+        f"({words.seconds(attempt_seconds)}, the sum of its time-outs), so another process could take over a request that "
+        f"still runs; give the store a longer lease=, or the client shorter time-outs."
+    )
