@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from samekey._core.model import Record
     from samekey._core.states import Status
     from samekey.actions import Action
+    from samekey.ambient import AmbientAction, action
     from samekey.client import Client, Recovery
     from samekey.contracts import Operation, RetryBudget, RetryPolicy
     from samekey.errors import (
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     )
     from samekey.provider import Provider
     from samekey.reconcile import Absent, Found, Inconclusive, LookUp
+    from samekey.transport import Transport
 
 __all__ = [
     "Absent",
@@ -39,6 +41,7 @@ __all__ = [
     "ActionAbandonedError",
     "ActionInProgressError",
     "ActionRejectedError",
+    "AmbientAction",
     "Client",
     "ConflictError",
     "DuplicateActionError",
@@ -62,7 +65,9 @@ __all__ = [
     "StoreError",
     "StoreFormatError",
     "StoreUnavailableError",
+    "Transport",
     "UsageError",
+    "action",
 ]
 
 _HOMES = {
@@ -70,6 +75,7 @@ _HOMES = {
     "samekey._core.model": ("Record",),
     "samekey._core.states": ("Status",),
     "samekey.actions": ("Action",),
+    "samekey.ambient": ("AmbientAction", "action"),
     "samekey.client": ("Client", "Recovery"),
     "samekey.contracts": ("Operation", "RetryBudget", "RetryPolicy"),
     "samekey.provider": ("Provider",),
@@ -90,6 +96,7 @@ _HOMES = {
         "UsageError",
     ),
     "samekey.reconcile": ("Absent", "Found", "Inconclusive", "LookUp"),
+    "samekey.transport": ("Transport",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _PARTS = frozenset({"client", "contracts", "errors", "providers", "reconcile", "stores", "testing"})

@@ -46,53 +46,19 @@ class WriteOptions(TypedDict, total=False):
     fingerprint: str
 
 
-class Action(Generic[ResponseT]):
-    """One business action. Made by `Client.action`; used as a context manager around its one write.
+class Known(Generic[ResponseT]):
+    """What is known of an action: facts of this object, without I/O. Before the write they are None, 0, False or ""."""
 
-    Its attributes are facts of this object and cost no I/O. Before the write they are None, 0, False or "".
-    """
-
-    def __init__(
-        self,
-        engine: Engine[Any, ResponseT],
-        operation: Operation,
-        identity: Identity,
-        correlation_id: str | None,
-    ) -> None:
-        self._engine = engine
-        self._operation = operation
-        self._identity = identity
-        self._correlation_id = correlation_id
-        self._open = False
-        self._written = ""
+    def __init__(self) -> None:
         self._finished: Finished[ResponseT] | None = None
         self._error: SamekeyError | None = None
 
-    def __enter__(self) -> Self:
-        """Opens the action; nothing is read or written yet."""
-        if self._open or self._written:
-            raise UsageError(f"{self._identity.label}: this action was opened before; make another one.")
-        self._open = True
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Closes the action. What leaves the block leaves it; see `conclude` for what is added."""
-        self._open = False
-        if error is not None:
-            conclude(self._identity.label, self._finished, self._error, error)
-
-    def __repr__(self) -> str:
-        """The action, what is known, and the beginning of the key."""
+    def _shown(self, kind: str, label: str) -> str:
         record = self.record
         if record is None:
-            return f"<Action {self._identity.label} not sent>"
+            return f"<{kind} {label} not sent>"
         marks = "".join(f" {name}" for name in ("replayed", "recovered") if getattr(self, name))
-        return (
-            f"<Action {self._identity.label} {record.status.value} attempts={record.attempts}{marks} "
-            f"key={record.idempotency_key[:8]}…>"
-        )
+        return f"<{kind} {label} {record.status.value} attempts={record.attempts}{marks} key={record.idempotency_key[:8]}…>"
 
     @property
     def record(self) -> Record | None:
@@ -128,6 +94,47 @@ class Action(Generic[ResponseT]):
     def reference(self) -> str:
         """The object's id at the API, as `Operation(reference=…)` found it; "" if there is none."""
         return (self.record.response_reference if self.record else None) or ""
+
+
+class Action(Known[ResponseT]):
+    """One business action. Made by `Client.action`; used as a context manager around its one write.
+
+    Its attributes are facts of this object and cost no I/O. Before the write they are None, 0, False or "".
+    """
+
+    def __init__(
+        self,
+        engine: Engine[Any, ResponseT],
+        operation: Operation,
+        identity: Identity,
+        correlation_id: str | None,
+    ) -> None:
+        super().__init__()
+        self._engine = engine
+        self._operation = operation
+        self._identity = identity
+        self._correlation_id = correlation_id
+        self._open = False
+        self._written = ""
+
+    def __enter__(self) -> Self:
+        """Opens the action; nothing is read or written yet."""
+        if self._open or self._written:
+            raise UsageError(f"{self._identity.label}: this action was opened before; make another one.")
+        self._open = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes the action. What leaves the block leaves it; see `conclude` for what is added."""
+        self._open = False
+        if error is not None:
+            conclude(self._identity.label, self._finished, self._error, error)
+
+    def __repr__(self) -> str:
+        """The action, what is known, and the beginning of the key."""
+        return self._shown("Action", self._identity.label)
 
     def request(self, method: str, url: Any, **options: Unpack[WriteOptions]) -> ResponseT:
         """Makes the action's one write, or returns its stored result.

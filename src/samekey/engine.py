@@ -11,10 +11,10 @@ from typing import Any, Final, Generic, Literal, TypeVar, cast
 from samekey._core.fingerprint import fingerprint, read_content
 from samekey._core.freezing import unfreeze
 from samekey._core.keys import Identity
-from samekey._core.model import Record, Reply
+from samekey._core.model import Record
 from samekey._core.plan import Contract, Plan, Profile
 from samekey._core.policy import Backoff
-from samekey._core.reading import reference_of
+from samekey._core.reading import with_reference
 from samekey._core.run import Done, LookedUp
 from samekey._core.steps import Send, Step, resume, start
 from samekey._core.values import fixed
@@ -27,7 +27,7 @@ from samekey.errors import ActionRejectedError, SamekeyError, StoreError, UsageE
 from samekey.http import carriers
 from samekey.http.exchange import Exchange, exchange
 from samekey.http.library import Library
-from samekey.http.outgoing import Prepared, prepare, thaw
+from samekey.http.outgoing import Prepared, adopt, prepare, thaw
 from samekey.http.responses import rebuild, stripped
 from samekey.http.scrub import scrub
 from samekey.provider import Lookup, Provider
@@ -144,6 +144,29 @@ class Engine(Generic[ClientT, ResponseT]):
             freeze=self.freeze,
             label=lambda: identity.label,
         )
+        return self._checked(identity, operation, prepared)
+
+    def adopt(self, identity: Identity, operation: Operation, request: Any) -> Prepared:
+        """Takes over a request that a client above has built; a key header of its own is left out.
+
+        Raises:
+            UsageError: it cannot be an action; nothing was stored or sent.
+        """
+        profile = self._profile_at(request.method, request.url.path)
+        own = {profile.key_header, profile.first_sent_header} if profile.carrier == "header" else set()
+        without = frozenset(name.lower() for name in own)
+        try:
+            prepared = adopt(self.library, self.http, request, freeze=self.freeze, without=without)
+        except UsageError as error:
+            raise UsageError(f"{identity.label}: {error}") from None
+        return self._checked(identity, operation, prepared)
+
+    def fingerprint(self, operation: Operation, prepared: Prepared) -> str:
+        """What tells one request from another; opens the store on first use."""
+        outgoing = prepared.outgoing
+        return fingerprint(self.secret(), outgoing, read_content(outgoing), operation.volatile).digest
+
+    def _checked(self, identity: Identity, operation: Operation, prepared: Prepared) -> Prepared:
         try:
             self._check_place(operation, prepared)
         except UsageError as error:
@@ -171,10 +194,12 @@ class Engine(Generic[ClientT, ResponseT]):
             carriers.check_stamp(profile, operation.stamp, outgoing)
 
     def _profile_of(self, prepared: Prepared) -> Profile:
-        """The profile as it is at the endpoint that the request goes to."""
-        if not self._endpoints:
-            return self.profile
-        method, path = prepared.outgoing.method, prepared.request.url.path
+        return (
+            self._profile_at(prepared.outgoing.method, prepared.request.url.path) if self._endpoints else self.profile
+        )
+
+    def _profile_at(self, method: str, path: str) -> Profile:
+        """The profile as it is at an endpoint."""
         return next((profile for each, profile in self._endpoints if each.matches(method, path)), self.profile)
 
     def run(
@@ -343,7 +368,7 @@ class Engine(Generic[ClientT, ResponseT]):
             replayed = done.reply is None or native is None
             log.finished(record, replayed=replayed, recovered=recovered)
             response = rebuild(self.library, record) if native is None or done.reply is None else native.native
-            record = _with_reference(record, operation, done.reply)
+            record = with_reference(record, operation.reference, done.reply)
             return Finished(record, cast("ResponseT", response), None, None, replayed, recovered)
         assert error is not None
         if isinstance(error, ActionRejectedError) and record is not None:
@@ -362,15 +387,3 @@ class Engine(Generic[ClientT, ResponseT]):
 
 def _ended(_step: Send) -> Exchange[Any]:
     raise AssertionError("the action has ended")  # pragma: no cover
-
-
-def _with_reference(record: Record, operation: Operation, reply: Reply | None) -> Record:
-    """The record with the object's id, also where the store could not write it down.
-
-    Or where whoever settled it did not know the operation (`recover()` by a client without it).
-    """
-    if record.response_reference is not None:
-        return record
-    if reply is None and record.response_status is not None:
-        reply = Reply(record.response_status, record.response_headers, record.response_body or b"")
-    return record if reply is None else replace(record, response_reference=reference_of(reply, operation.reference))

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
 from samekey._core.jsontext import decoder
-from samekey._core.model import Headers, Reply, Result
+from samekey._core.model import Headers, Record, Reply, Result
 
 MAX_READ: Final = 256 * 1024
 """Largest body that is searched for a code, in bytes."""
@@ -112,6 +113,18 @@ def reference_of(reply: Reply, where: str | None) -> str | None:
         return None
     # Half of a surrogate pair is legal in JSON, and cannot be stored.
     return value if value.isascii() or value == value.encode("utf-8", "replace").decode() else None
+
+
+def with_reference(record: Record, where: str | None, reply: Reply | None) -> Record:
+    """The record with the object's id, also where the store could not write it down.
+
+    Or where whoever settled it did not know the operation (`recover()` by a client without it).
+    """
+    if record.response_reference is not None:
+        return record
+    if reply is None and record.response_status is not None:
+        reply = Reply(record.response_status, record.response_headers, record.response_body or b"")
+    return record if reply is None else replace(record, response_reference=reference_of(reply, where))
 
 
 def _pointed_at(value: Any, pointer: str) -> Any:

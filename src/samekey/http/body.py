@@ -52,6 +52,24 @@ def read_body(library: Library[Any, Any], request: Any, options: Mapping[str, An
     return body
 
 
+def hold_body(library: Library[Any, Any], request: Any, freeze: str) -> bytes:
+    """The exact bytes of a request that somebody else has built, now held by it.
+
+    Raises:
+        UsageError: the body is larger than what is frozen, or is an asynchronous stream.
+    """
+    limit = MAX_FROZEN_BYTES if freeze == "request" else None
+    if limit is not None and _announced(request) > limit:
+        raise UsageError(_too_large(_announced(request)))
+    if not hasattr(request.stream, "__iter__"):
+        raise UsageError("the body is an asynchronous stream, which a synchronous transport cannot read.")
+    body = _joined(request.stream, limit)
+    request.stream = library.module.ByteStream(body)
+    request.read()
+    _frame(request, body)
+    return body
+
+
 def _announced(request: Any) -> int:
     length = request.headers.get("content-length", "")
     return int(length) if length.isdecimal() else 0

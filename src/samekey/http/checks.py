@@ -53,7 +53,7 @@ def check_options(options: Mapping[str, Any], *, asynchronous: bool) -> None:
             "a write never follows redirects: they would send it again, elsewhere; leave follow_redirects out."
         )
     _check_body(options, asynchronous=asynchronous)
-    _check_extensions(options.get("extensions"), asynchronous=asynchronous)
+    check_extensions(options.get("extensions"), asynchronous=asynchronous)
     fingerprint = options.get("fingerprint")
     if fingerprint is not None and not (isinstance(fingerprint, str) and fingerprint):
         raise UsageError("fingerprint= is not a str; give text that is the same whenever the body is the same.")
@@ -78,7 +78,8 @@ def _check_body(options: Mapping[str, Any], *, asynchronous: bool) -> None:
         raise UsageError("content= is an asynchronous stream, which needs samekey.AsyncClient.")
 
 
-def _check_extensions(extensions: Any, *, asynchronous: bool) -> None:
+def check_extensions(extensions: Any, *, asynchronous: bool) -> None:
+    """Refuse extensions that say something else than the request, or that cannot be called."""
     if extensions is None:
         return
     if not isinstance(extensions, Mapping):

@@ -72,6 +72,12 @@ def library_of(client: object) -> Library[Any, Any]:
     )
 
 
+def library_named(name: str) -> Library[Any, Any]:
+    """The library of a name that has been imported, with its synchronous client."""
+    module: Any = sys.modules[name]
+    return _library(module, module.Client)
+
+
 @cache
 def _library(module: Any, client: type[Any]) -> Library[Any, Any]:
     return Library(module.__name__, client, module.Response, module)

@@ -11,7 +11,7 @@ from samekey._core.model import Frozen, Headers, Outgoing
 from samekey._core.values import fixed
 from samekey.errors import UsageError
 from samekey.http import checks, moulds, urls
-from samekey.http.body import UNBUILDABLE, read_body
+from samekey.http.body import UNBUILDABLE, hold_body, read_body
 from samekey.http.credentials import credentials_of
 
 if TYPE_CHECKING:
@@ -92,6 +92,39 @@ def prepare(
             raise
         raise UsageError(f"{label()}: {error}") from None
     return Prepared(request, auth, facts)
+
+
+def adopt(
+    library: Library[Any, Any],
+    client: Any,
+    request: Any,
+    *,
+    freeze: Literal["request", "nothing"],
+    without: frozenset[str],
+) -> Prepared:
+    """Take the facts of a request that a client above has built, credentials and all.
+
+    Args:
+        library: the library of the request.
+        client: the client below that will send it.
+        request: the native request; it stays as it is.
+        freeze: whether the body is kept.
+        without: header names (lower case) that are left out: the key that the caller's client has made up.
+
+    Raises:
+        UsageError: it cannot be an action's request. Values are not quoted.
+    """
+    headers = [(name, value) for name, value in request.headers.raw if name.lower().decode("latin-1") not in without]
+    extensions = {"timeout": {}, **request.extensions}
+    checks.check_extensions(extensions, asynchronous=isinstance(client, library.module.AsyncClient))
+    copy = library.module.Request(
+        checks.check_method(request.method), request.url, headers=headers, stream=request.stream, extensions=extensions
+    )
+    urls.check_url(copy.url)
+    body = hold_body(library, copy, freeze)
+    shape = _arrange(library, copy, FROZEN_HEADERS)
+    facts = _facts(library, client, copy, options={}, body=body, shape=shape, auth=None)
+    return Prepared(copy, None, facts)
 
 
 def thaw(

@@ -83,6 +83,19 @@ def stripped(module: Any, response: T) -> T:
     return made
 
 
+def outward(module: Any, response: Any) -> Any:
+    """A response that has been read, or was stored, as a transport hands it to the client above: not yet read.
+
+    Raises:
+        UsageError: its body was not kept, and an empty one would be untrue.
+    """
+    headers = [(name, value) for name, value in response.headers.raw if name.lower().decode("latin-1") not in _WIRE]
+    extensions = {k: v for k, v in response.extensions.items() if k in {"http_version", "reason_phrase"}}
+    body = module.ByteStream(response.content)
+    headers.append((b"content-length", str(len(response.content)).encode()))
+    return module.Response(response.status_code, headers=headers, stream=body, extensions=extensions)
+
+
 # --- a body that was not kept --------------------------------------------------------------------------------
 
 

@@ -30,6 +30,7 @@ _BY_NAME: Final = {
     "InvalidURL": "a URL cannot be parsed",
     "LocalProtocolError": "the request breaks the rules of HTTP",
     "DecodingError": "the answer cannot be decoded",
+    "AnswerTooLongError": "the answer is longer than max_response=",
     "KeyboardInterrupt": "interrupted by Ctrl-C",
     "SystemExit": "interrupted by exit",
     "CancelledError": "cancelled",
