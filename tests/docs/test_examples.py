@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import stripe
 
 import samekey
 from samekey.testing import Fault, FlakyServer
@@ -30,6 +31,10 @@ class Example:
 
     def __str__(self) -> str:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+    @property
+    def sends(self) -> bool:
+        return ".post(" in self.code or ".create(" in self.code
 
     def run(self, server: FlakyServer) -> None:
         source = "\n" * (self.line - 1) + ADDRESS.sub(server.url, self.code)
@@ -64,16 +69,23 @@ def test_every_block_is_python_and_names_only_what_exists(example: Example) -> N
 
 
 @pytest.mark.parametrize("example", RUNNABLE, ids=str)
-def test_a_runnable_block_run_twice_adds_no_effect(example: Example, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_runnable_block_run_twice_adds_no_effect(
+    example: Example, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with FlakyServer() as server:
+        monkeypatch.setattr(stripe, "DEFAULT_API_BASE", server.url)
+        for vendor in ("ANTHROPIC", "INCREASE", "MODERN_TREASURY", "OPENAI"):
+            monkeypatch.setenv(f"{vendor}_BASE_URL", server.url)
+            monkeypatch.setenv(f"{vendor}_API_KEY", "key")
+        monkeypatch.setenv("MODERN_TREASURY_ORGANIZATION_ID", "organization")
         example.run(server)
         effects = server.effects
         capsys.readouterr()
         example.run(server)
 
         assert server.effects == effects
-        if ADDRESS.search(example.code):
-            assert len(effects) == (".post(" in example.code)
+        if ADDRESS.search(example.code) or "_client=" in example.code:
+            assert len(effects) == example.sends
         if "made now" in example.code:
             assert "already made" in capsys.readouterr().out
 

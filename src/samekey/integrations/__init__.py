@@ -1,0 +1,1 @@
+"""Small adapters for SDKs that take no httpx client."""
