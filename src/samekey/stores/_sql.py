@@ -14,7 +14,7 @@ _IDENTITY: Final = f"?{FIELDS.index('identity') + 1}"
 _SELECT: Final = f"SELECT {_COLUMNS} FROM actions"
 
 # Literally the condition of the partial index, or SQLite would not use it.
-_OPEN: Final = "status IN ('pending', 'in_flight', 'unknown', 'needs_review')"
+_OPEN: Final = "completed_at IS NULL"
 
 INSERT: Final = f"INSERT INTO actions ({_COLUMNS}) VALUES ({_PLACES})"
 

@@ -48,9 +48,10 @@ CREATE TABLE actions (
     UNIQUE (identity, generation)
 );
 
--- What is open decides what opening and recovery cost, not what was ever done.
-CREATE INDEX actions_unsettled ON actions (origin)
-WHERE status IN ('pending', 'in_flight', 'unknown', 'needs_review');
+-- What is open decides what opening and recovery cost, not what was ever done. What is open has not been completed; a
+-- list of its states would have SQLite build a table of them for each row that it writes.
+CREATE INDEX actions_unsettled ON actions (completed_at)
+WHERE completed_at IS NULL;
 
 -- The search for another action with the same payload.
 CREATE INDEX actions_guarded ON actions (operation_name, request_fingerprint)
