@@ -7,7 +7,6 @@ named although the data itself was not kept.
 """
 
 import hashlib
-import hmac
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from samekey._core.jsontext import decoder, encoder
+from samekey._core.keys import mac
 from samekey._core.model import Outgoing
 from samekey._core.values import fixed
 
@@ -122,7 +122,7 @@ def fingerprint(secret: bytes, request: Outgoing, content: Content, volatile: It
     else:
         text = value if isinstance(value, bytes) else str(value).encode()
     head = f"fingerprint\0{request.method}\n{request.url}\n{content.kind}\n".encode()
-    digest = hmac.digest(secret, head + text, "sha256")[:16].hex()
+    digest = mac(secret, head + text)[:16].hex()
     return Fingerprint(f"{SCHEME}:{digest}", partial(_fields, secret, request, content.kind, value))
 
 
@@ -147,7 +147,7 @@ def changed_fields(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[s
 
 def body_digest(secret: bytes, body: bytes | None) -> str:
     """Keyed digest of exact bytes; "" for a stream."""
-    return "" if body is None else hmac.digest(secret, b"body\0" + body, "sha256")[:16].hex()
+    return "" if body is None else mac(secret, b"body\0" + body)[:16].hex()
 
 
 def pointer_of(*names: object) -> str:
