@@ -43,6 +43,7 @@ MAYBE_RUNNING: Final = frozenset({409, 423, 425, 429})
 CONTRADICTIONS: Final = frozenset({400, 422})
 """To a resend of identical bytes, from an API whose codes nobody knows: perhaps "this key came with other data"."""
 NO_BODY: Final = frozenset({204, 205})
+_FINAL: Final = (Kind.SUCCESS, Kind.DONE_BEFORE, Kind.REFUSED)  # no set: an enum's member is hashed in Python
 
 
 @fixed
@@ -92,7 +93,7 @@ def judge(
     if isinstance(answer, Failure):
         return _judge_failure(profile, answer)
     base = _judge_reply(profile, contract, answer, alone=alone, json_sent=json_sent)
-    if base.kind in {Kind.SUCCESS, Kind.DONE_BEFORE, Kind.REFUSED} and not _told_to_retry(profile, answer, base):
+    if base.kind in _FINAL and not _told_to_retry(profile, answer, base):
         return base
     directive = _directive(profile, answer)
     # "Try again" about a refusal: nothing was done by this attempt; of an earlier one it says nothing.
@@ -134,6 +135,8 @@ def _judge_reply(profile: Profile, contract: Contract, reply: Reply, *, alone: b
 
 def _recognised(profile: Profile, reply: Reply, summary: str, *, alone: bool) -> Judgement | None:
     """What the profile knows by code."""
+    if not profile.recognises:
+        return None
     if _detected(profile.mismatch, reply):
         return _mismatch(summary, alone=alone)
     if _detected(profile.in_progress, reply):

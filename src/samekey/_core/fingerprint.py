@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 from samekey._core.jsontext import decoder, encoder
 from samekey._core.keys import mac
 from samekey._core.model import Outgoing
+from samekey._core.reading import is_json
 from samekey._core.values import fixed
 
 SCHEME: Final = "1"
@@ -100,9 +101,9 @@ def read_content(request: Outgoing) -> Content:
     if request.fingerprint is not None:
         return Content("given", request.fingerprint)
     body = request.body or b""
-    media = request.content_type.partition(";")[0].strip().lower()
-    if media == "application/json" or media.endswith("+json"):
+    if is_json(request.content_type):
         return _json(body)
+    media = request.content_type.partition(";")[0].strip().lower()
     if media == "application/x-www-form-urlencoded":
         return _form(body)
     if media.startswith("multipart/"):
@@ -180,19 +181,21 @@ def _json_fields(prefix: str, value: Any, key: Keyed, fields: dict[str, str]) ->
         fields[prefix] = _short(f"s{value}" if isinstance(value, str) else repr(value), key)
         return
     copy = key.copy
-    items: Iterable[tuple[Any, Any]] = sorted(value.items()) if named else enumerate(value)
-    for name, item in items:
+    names: Iterable[Any] = sorted(value) if named else range(len(value))
+    for name in names:
         if len(fields) >= _FULL:
             return
         pointer = f"{prefix}/{name}"
         if named and ("~" in name or "/" in name):
             pointer = prefix + pointer_of(name)
+        item = value[name]
         kind = type(item)
         if kind is dict or kind is list:
             _json_fields(pointer, item, key, fields)
             continue
+        text = f"s{item}" if kind is str else repr(item)
         digest = copy()
-        digest.update((f"s{item}" if kind is str else repr(item)).encode("utf-8", "surrogatepass"))
+        digest.update(text.encode() if text.isascii() else text.encode("utf-8", "surrogatepass"))
         fields[pointer] = digest.hexdigest()
 
 

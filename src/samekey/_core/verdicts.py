@@ -112,8 +112,9 @@ def success(plan: Plan, record: Record, reply: Reply, now: Moment) -> Settlement
 
 def found(plan: Plan, record: Record, result: Result, now: Moment, event: Event | None = None) -> Settlement:
     """It is known to have happened."""
-    known = [seconds for seconds in (plan.window_seconds, record.window_seconds) if seconds is not None]
-    window = min(known, default=None)
+    window = plan.window_seconds
+    if record.window_seconds is not None:
+        window = record.window_seconds if window is None else min(window, record.window_seconds)
     return Settlement(
         identity=record.identity,
         expect=expect(record),
