@@ -39,9 +39,9 @@ def encode(record: Record) -> tuple[Any, ...]:
             row[index] = moment.timestamp()
     for index in _JSON:
         row[index] = mapping_text(row[index])
-    row[_STATUS] = record.status.value  # exact types spare sqlite3 the search for an adapter
+    row[_STATUS] = text_of(record.status)
     row[_HEADERS] = headers_text(record.response_headers)
-    row[_VOLATILE] = names_text(record.volatile)
+    row[_VOLATILE] = names_text(record.volatile) if record.volatile else "[]"
     row[_GUARDED] = int(record.guarded)
     return tuple(row)
 
@@ -62,16 +62,29 @@ def decode(row: Sequence[Any]) -> Record:
     return Record(**dict(zip(FIELDS, values, strict=True)))
 
 
+def text_of(status: Status) -> str:
+    """A status as it is stored: exactly a `str`, which spares sqlite3 the search for an adapter."""
+    return status._value_
+
+
 # Of these flat texts the general encoder would spend more time on its own construction than on them.
 
 
 def mapping_text(mapping: Mapping[str, str]) -> str:
     """Names and texts as JSON."""
+    if not mapping:
+        return "{}"
+    text = '","'.join([f'{name}":"{text}' for name, text in mapping.items()])
+    # Nothing to escape: no quotation mark but those just put in.
+    if text.isascii() and text.isprintable() and "\\" not in text and text.count('"') == 4 * len(mapping) - 2:
+        return f'{{"{text}"}}'
     return f"{{{','.join([f'{_quoted(name)}:{_quoted(text)}' for name, text in mapping.items()])}}}"
 
 
 def headers_text(headers: Sequence[tuple[str, str]]) -> str:
     """Header fields as JSON."""
+    if not headers:
+        return "[]"
     return f"[{','.join([f'[{_quoted(name)},{_quoted(text)}]' for name, text in headers])}]"
 
 
@@ -80,13 +93,11 @@ def names_text(names: Iterable[str]) -> str:
     return f"[{','.join(map(_quoted, names))}]"
 
 
-def seconds_of(time: datetime | None) -> float | None:
-    """Seconds since 1970, which keep microseconds until the year 2242."""
-    return None if time is None else time.timestamp()
-
-
 def moment(seconds: float) -> datetime:
-    """The time of `seconds_of`; what rounds beyond the calendar is its last moment."""
+    """The time of so many seconds since 1970, which keep microseconds until the year 2242.
+
+    What rounds beyond the calendar is its last moment.
+    """
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, ValueError):
