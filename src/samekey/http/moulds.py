@@ -36,12 +36,14 @@ class _Mould:
         base: the client's base URL of that time; as long as it is kept, no other one has its id.
         url: where the request goes.
         headers: the fields that go before the body's framing.
+        auth: the library's way to say that there is none, which spares it a search in the URL.
         first: the facts of the first one.
     """
 
     base: Any
     url: Any
     headers: Any
+    auth: Any
     first: Outgoing
 
 
@@ -68,8 +70,11 @@ def key_of(
 
 def cast(
     library: Library[Any, Any], client: Any, key: Key, options: Mapping[str, Any], freeze: str
-) -> tuple[Any, Outgoing] | None:
-    """The request of a usual write and its facts; None if there is no mould yet, or if the body needs a closer look."""
+) -> tuple[Any, Any, Outgoing] | None:
+    """The request of a usual write, its authentication and its facts.
+
+    None if there is no mould yet, or if the body needs a closer look.
+    """
     mould = _moulds.get(key)
     if mould is None or mould.base is not client.base_url:
         return None
@@ -83,17 +88,21 @@ def cast(
     first = mould.first
     request = _pour(library.module, mould, first.method, body, timeouts)
     seconds = _attempt_seconds(*timeouts.values()) if len(timeouts) == 4 else checks.attempt_seconds(timeouts)
-    return request, Outgoing(
-        method=first.method,
-        url=first.url,
-        shown_url=first.shown_url,
-        origin=first.origin,
-        headers=first.headers,
-        header_names=first.header_names,
-        body=body,
-        content_type=first.content_type,
-        credentials=first.credentials,
-        attempt_seconds=seconds,
+    return (
+        request,
+        mould.auth,
+        Outgoing(
+            method=first.method,
+            url=first.url,
+            shown_url=first.shown_url,
+            origin=first.origin,
+            headers=first.headers,
+            header_names=first.header_names,
+            body=body,
+            content_type=first.content_type,
+            credentials=first.credentials,
+            attempt_seconds=seconds,
+        ),
     )
 
 
@@ -104,7 +113,7 @@ def keep(library: Library[Any, Any], client: Any, key: Key, request: Any, outgoi
     if url.query or url.userinfo or url.fragment or outgoing.body is None:
         return
     raw = request.headers.raw
-    mould = _Mould(client.base_url, url, module.Headers(raw[:-1]), outgoing)
+    mould = _Mould(client.base_url, url, module.Headers(raw[:-1]), module.Auth(), outgoing)
     again = _pour(module, mould, outgoing.method, outgoing.body, client.timeout.as_dict())
     if (
         again.headers.raw == raw
