@@ -270,7 +270,6 @@ class Engine(Generic[ClientT, ResponseT]):
 
     def _drive(self, step: Step, operation: Operation, prepared: Prepared) -> tuple[Done, Ports]:
         budget = self._terms_of(operation).budget
-        origin = prepared.outgoing.origin
 
         def send(step: Send) -> Exchange[ResponseT]:
             return self._send(step, prepared, ports)
@@ -281,7 +280,7 @@ class Engine(Generic[ClientT, ResponseT]):
         ports = Ports(
             store=self.store,
             clock=self.clock,
-            budget=BUDGETS.bucket(origin, budget.ratio, budget.per_second) if budget else None,
+            budget=BUDGETS.budget(prepared.outgoing.origin, budget.ratio, budget.per_second) if budget else None,
             unfinished=self.unfinished,
             send=send,
             look_up=ask,
@@ -311,7 +310,7 @@ class Engine(Generic[ClientT, ResponseT]):
         )
 
     def _conclude(self, operation: Operation, done: Done, ports: Ports) -> Finished[ResponseT]:
-        native = cast("Exchange[ResponseT] | None", ports.sent)
+        native: Any = ports.sent
         record, error = done.record, done.error
         recovered = done.run.recovered
         if done.run.duplicate is not None:
@@ -319,9 +318,9 @@ class Engine(Generic[ClientT, ResponseT]):
         if error is None and record is not None:
             replayed = done.reply is None or native is None
             log.finished(record, replayed=replayed, recovered=recovered)
-            response = rebuild(self.library, record) if native is None or done.reply is None else native.native
+            response: Any = rebuild(self.library, record) if replayed else native.native
             record = _with_reference(record, operation, done.reply)
-            return Finished(record, cast("ResponseT", response), None, None, replayed, recovered)
+            return Finished(record, response, None, None, replayed, recovered)
         assert error is not None
         if isinstance(error, ActionRejectedError) and record is not None:
             error.response = self._refusal(record, native if done.reply is not None else None)

@@ -103,7 +103,7 @@ def scope_texts(operation_name: str, declared: tuple[str, ...] | None, scope: Ma
     Raises:
         UsageError: a field is missing, extra, None, a float, or of a type that has no single spelling.
     """
-    if not isinstance(scope, Mapping):
+    if type(scope) is not dict and not isinstance(scope, Mapping):
         raise UsageError(
             f"{operation_name}: scope is a {type(scope).__name__}; give a mapping of field names to values."
         )
@@ -112,7 +112,7 @@ def scope_texts(operation_name: str, declared: tuple[str, ...] | None, scope: Ma
             raise UsageError(
                 f"{operation_name}: the scope is empty, which makes every call the same action; name its fields."
             )
-    elif len(scope) != len(declared) or not all(name in scope for name in declared):
+    elif len(scope) != len(declared) or not set(declared).issubset(scope):
         raise UsageError(_names_differ(operation_name, declared, scope))
     texts: dict[str, str] = {}
     for name in scope if declared is None else declared:

@@ -46,7 +46,7 @@ def claim_row(
     """
     record = claim.record
     names = known_names.get(record.operation_name) or _known_names(connection, known_names, record)
-    if names is not None and not _rows.same_names(names, record.scope):
+    if names is not None and names != tuple(record.scope) and not _rows.same_names(names, record.scope):
         return ScopeNamesDiffer(names)
     duplicate: Record | None = None
     if claim.replaces is None and claim.duplicates_since is None and record.generation == 1:
