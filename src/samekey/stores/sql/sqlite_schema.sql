@@ -45,6 +45,9 @@ CREATE TABLE actions (
     claim_nonce TEXT NOT NULL,
     max_delay_seconds REAL NOT NULL,
     guarded INTEGER NOT NULL,
+    -- Zeros, kept free for the answer while it is awaited: so its row does not outgrow the page that it is on, and the
+    -- settlement writes one page where it would have split it in two.
+    room BLOB,
     UNIQUE (identity, generation)
 );
 
