@@ -166,8 +166,9 @@ class Engine(Generic[ClientT, ResponseT]):
             StoreError: the store could not even be opened.
             BaseException: what interrupted it.
         """
+        terms = self._terms_of(operation)
         try:
-            plan = self._plan(identity, operation, prepared.outgoing, correlation_id)
+            plan = self._plan(identity, terms, prepared.outgoing, correlation_id)
         except StoreError as error:
             raise type(error)(
                 f"{identity.label}: {error}",
@@ -176,7 +177,7 @@ class Engine(Generic[ClientT, ResponseT]):
                 scope=identity.scope,
                 correlation_id=correlation_id,
             ) from error.__cause__
-        return self._conclude(operation, *self._drive(start(plan), operation, prepared))
+        return self._conclude(operation, *self._drive(start(plan), terms, prepared))
 
     def recover(self, existing: Existing, operation: Operation) -> Record | None:
         """Finishes what a dead process left, if the rules allow to send its frozen request again."""
@@ -197,8 +198,9 @@ class Engine(Generic[ClientT, ResponseT]):
         )
         prepared = Prepared(request, auth, built.outgoing)
         identity = Identity(record.actor_id, record.operation_name, record.scope, record.identity)
-        plan = self._plan(identity, operation, prepared.outgoing, record.correlation_id, recovering=True)
-        done, _ = self._drive(resume(plan, existing, self.clock.now()), operation, prepared)
+        terms = self._terms_of(operation)
+        plan = self._plan(identity, terms, prepared.outgoing, record.correlation_id, recovering=True)
+        done, _ = self._drive(resume(plan, existing, self.clock.now()), terms, prepared)
         return done.record
 
     def close(self) -> None:
@@ -212,15 +214,14 @@ class Engine(Generic[ClientT, ResponseT]):
     def _plan(
         self,
         identity: Identity,
-        operation: Operation,
+        terms: _Terms,
         outgoing: Outgoing,
         correlation_id: str | None,
         *,
         recovering: bool = False,
     ) -> Plan:
-        secret = self.secret()
+        secret = self._secret or self.secret()
         content = read_content(outgoing)
-        terms = self._terms_of(operation)
         contract = terms.contract
         lease = self.store.lease
         return Plan(
@@ -268,14 +269,14 @@ class Engine(Generic[ClientT, ResponseT]):
             max_delay_seconds=own_delay or self.profile.max_delay_seconds,
         )
 
-    def _drive(self, step: Step, operation: Operation, prepared: Prepared) -> tuple[Done, Ports]:
-        budget = self._terms_of(operation).budget
+    def _drive(self, step: Step, terms: _Terms, prepared: Prepared) -> tuple[Done, Ports]:
+        budget = terms.budget
 
         def send(step: Send) -> Exchange[ResponseT]:
             return self._send(step, prepared, ports)
 
         def ask(record: Record) -> LookedUp:
-            return look_up(operation, self.lookup, self.http, self.library, record)
+            return look_up(terms.operation, self.lookup, self.http, self.library, record)
 
         ports = Ports(
             store=self.store,

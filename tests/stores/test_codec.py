@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from samekey._core.states import Status
-from samekey.stores._codec import headers_text, mapping_text, names_text, text_of
+from samekey.stores._codec import headers_text, mapping_text, names_text
 
 AWKWARD = st.text(alphabet=st.sampled_from('a0/~"\\\n\x7f\u2028é:,{}'), max_size=6) | st.text(max_size=6)
 
@@ -28,9 +26,3 @@ def test_a_mapping_is_read_back_as_it_was(mapping: dict[str, str]) -> None:
 def test_fields_and_names_are_read_back_as_they_were(pairs: list[tuple[str, str]]) -> None:
     assert json.loads(headers_text(pairs)) == [list(pair) for pair in pairs]
     assert json.loads(names_text([name for name, _ in pairs])) == [name for name, _ in pairs]
-
-
-@pytest.mark.parametrize("status", list(Status))
-def test_a_status_is_stored_as_a_plain_text(status: Status) -> None:
-    assert type(text_of(status)) is str
-    assert Status(text_of(status)) is status

@@ -93,7 +93,7 @@ def judge(
     if isinstance(answer, Failure):
         return _judge_failure(profile, answer)
     base = _judge_reply(profile, contract, answer, alone=alone, json_sent=json_sent)
-    if base.kind in _FINAL and not _told_to_retry(profile, answer, base):
+    if base.kind in _FINAL and not (base.kind is Kind.REFUSED and _directive(profile, answer) is True):
         return base
     directive = _directive(profile, answer)
     # "Try again" about a refusal: nothing was done by this attempt; of an earlier one it says nothing.
@@ -135,7 +135,7 @@ def _judge_reply(profile: Profile, contract: Contract, reply: Reply, *, alone: b
 
 def _recognised(profile: Profile, reply: Reply, summary: str, *, alone: bool) -> Judgement | None:
     """What the profile knows by code."""
-    if not profile.recognises:
+    if not (profile.mismatch or profile.in_progress or profile.already_done or profile.expired or profile.unavailable):
         return None
     if _detected(profile.mismatch, reply):
         return _mismatch(summary, alone=alone)
@@ -228,10 +228,6 @@ def _directive(profile: Profile, reply: Reply) -> bool | None:
     if profile.hint_header is None:
         return None
     return {"true": True, "false": False}.get((reply.header(profile.hint_header.lower()) or "").strip().lower())
-
-
-def _told_to_retry(profile: Profile, reply: Reply, base: Judgement) -> bool:
-    return base.kind is Kind.REFUSED and _directive(profile, reply) is True
 
 
 def _detected(detectors: tuple[Detector, ...], reply: Reply) -> Detector | None:

@@ -94,11 +94,6 @@ class Profile:
     see_other: bool = False
     accepted: bool = True
 
-    @property
-    def recognises(self) -> bool:
-        """Whether there is any code that it knows."""
-        return bool(self.mismatch or self.in_progress or self.already_done or self.expired or self.unavailable)
-
     def carried(self, key: str) -> str:
         """The key as it is spelled in the request."""
         return f'"{key}"' if self.quoted else key

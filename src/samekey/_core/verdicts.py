@@ -49,13 +49,13 @@ class Verdict:
 
     def error(self, record: Record) -> SamekeyError | None:
         """The exception that says it; None for a success."""
+        if self.kind is Kind.SUCCESS and not self.reason:
+            return None
         if self.reason == "key_reused_by_server":
             return words.key_reused_by_server(record)
         if self.reason:
             return words.needs_review(record, self.reason)
         match self.kind:
-            case Kind.SUCCESS:
-                return None
             case Kind.REFUSED:
                 return words.rejected(record, status=self.status, stored=False, in_front=False)
             case Kind.IN_FRONT if self.status != 429:

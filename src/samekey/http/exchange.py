@@ -236,7 +236,11 @@ class Watch:
     def _answer(self, _name: str, info: Mapping[str, Any]) -> None:
         self.answering = bool(self.sends)
         # (version, status, …) in HTTP/1.1, (status, …) in HTTP/2
-        self._status = next((part for part in info["return_value"] if isinstance(part, int)), 0)
+        self._status = 0
+        for part in info["return_value"]:
+            if isinstance(part, int):
+                self._status = part
+                break
 
     def _connected(self, _name: str, _info: Mapping[str, Any]) -> None:
         self.connected = True

@@ -38,9 +38,9 @@ def encode(record: Record) -> tuple[Any, ...]:
         if moment is not None:
             row[index] = moment.timestamp()
     for index in _JSON:
-        row[index] = mapping_text(row[index])
-    row[_STATUS] = text_of(record.status)
-    row[_HEADERS] = headers_text(record.response_headers)
+        row[index] = mapping_text(row[index]) if row[index] else "{}"
+    row[_STATUS] = record.status._value_  # exact types spare sqlite3 the search for an adapter
+    row[_HEADERS] = headers_text(record.response_headers) if record.response_headers else "[]"
     row[_VOLATILE] = names_text(record.volatile) if record.volatile else "[]"
     row[_GUARDED] = int(record.guarded)
     return tuple(row)
@@ -62,18 +62,11 @@ def decode(row: Sequence[Any]) -> Record:
     return Record(**dict(zip(FIELDS, values, strict=True)))
 
 
-def text_of(status: Status) -> str:
-    """A status as it is stored: exactly a `str`, which spares sqlite3 the search for an adapter."""
-    return status._value_
-
-
 # Of these flat texts the general encoder would spend more time on its own construction than on them.
 
 
 def mapping_text(mapping: Mapping[str, str]) -> str:
     """Names and texts as JSON."""
-    if not mapping:
-        return "{}"
     text = '","'.join([f'{name}":"{text}' for name, text in mapping.items()])
     # Nothing to escape: no quotation mark but those just put in.
     if text.isascii() and text.isprintable() and "\\" not in text and text.count('"') == 4 * len(mapping) - 2:
@@ -83,8 +76,6 @@ def mapping_text(mapping: Mapping[str, str]) -> str:
 
 def headers_text(headers: Sequence[tuple[str, str]]) -> str:
     """Header fields as JSON."""
-    if not headers:
-        return "[]"
     return f"[{','.join([f'[{_quoted(name)},{_quoted(text)}]' for name, text in headers])}]"
 
 

@@ -242,7 +242,9 @@ class Engine:
             finally:
                 self._conclude()
         finally:
-            self._conclude()  # once more, for a Ctrl-C in the first one
+            connection = self._connection
+            if self._lock.held or (connection is not None and connection.in_transaction):
+                self._conclude()  # once more, for a Ctrl-C in the first one
 
     def _perform(self, jobs: list[Job[Any]]) -> None:
         connection = self._connection or self._ready()

@@ -10,7 +10,7 @@ from samekey._core.model import Event, Record
 from samekey._core.values import fixed
 from samekey._core.verbs import Claim, Claimed, DuplicateFound, ScopeNamesDiffer, Settled, Settlement
 from samekey.stores import _rows, _sql
-from samekey.stores._codec import decode, encode, headers_text, mapping_text, moment, names_text, text_of
+from samekey.stores._codec import decode, encode, headers_text, mapping_text, moment, names_text
 from samekey.stores._connection import Connection
 from samekey.stores._running import Running
 
@@ -147,14 +147,14 @@ def _settle_known(connection: Connection, known: Record, new: Record) -> bool:
         time = values[index]
         if time is not None:
             values[index] = time.timestamp()
-    values[_STATUS] = text_of(new.status)
+    values[_STATUS] = new.status._value_
     values[_DIGESTS] = mapping_text(new.field_digests)
     values[_HEADERS] = headers_text(new.response_headers)
     values += (
         known.identity,
         known.generation,
         known.fence,
-        text_of(known.status),
+        known.status._value_,
         known.holder,
         known.claim_nonce,
     )
