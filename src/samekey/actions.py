@@ -115,7 +115,7 @@ class Action(Known[ResponseT]):
         self._identity = identity
         self._correlation_id = correlation_id
         self._open = False
-        self._written = ""
+        self._written: tuple[object, object] | None = None
 
     def __enter__(self) -> Self:
         """Opens the action; nothing is read or written yet."""
@@ -157,15 +157,15 @@ class Action(Known[ResponseT]):
             ActionAbandonedError: a person closed it.
             StoreError: the store cannot be used.
         """
-        name = f"{str(method).upper()} {_path(url)}"
         if not self._open:
             raise UsageError(f"{self._identity.label}: the action is not open; write inside its 'with' block.")
         if self._written:
             raise UsageError(
-                f"{self._identity.label}: this action has made its one write, {self._written}; open a second action for {name}."
+                f"{self._identity.label}: this action has made its one write, {_named(*self._written)}; open a second "
+                f"action for {_named(method, url)}."
             )
         prepared = self._engine.prepare(self._identity, self._operation, method, url, options)
-        self._written = name
+        self._written = method, url
         try:
             self._finished = self._engine.run(self._identity, self._operation, prepared, self._correlation_id)
         except SamekeyError as error:
@@ -222,12 +222,14 @@ def _copy(error: SamekeyError) -> SamekeyError:
     return copy
 
 
-def _path(url: Any) -> str:
+def _named(method: object, url: object) -> str:
+    """A write for people: method and path."""
     text = str(url).partition("?")[0].partition("#")[0]
-    return (
+    path = (
         text
         if text.startswith("/") or "://" not in text
         else "/" + text.split("/", 3)[-1]
         if text.count("/") > 2
         else "/"
     )
+    return f"{str(method).upper()} {path}"

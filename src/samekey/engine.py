@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, Literal, TypeVar, cast
 from samekey._core.fingerprint import fingerprint, read_content
 from samekey._core.freezing import unfreeze
 from samekey._core.keys import Identity
-from samekey._core.model import Record
+from samekey._core.model import Outgoing, Record
 from samekey._core.plan import Contract, Plan, Profile
 from samekey._core.policy import Backoff
 from samekey._core.reading import with_reference
@@ -74,6 +74,7 @@ class _Terms:
     """What an operation and this client amount to together, worked out once."""
 
     operation: Operation
+    profile: Profile
     contract: Contract
     backoff: Backoff
     budget: RetryBudget | None
@@ -211,8 +212,9 @@ class Engine(Generic[ClientT, ResponseT]):
             StoreError: the store could not even be opened.
             BaseException: what interrupted it.
         """
+        terms = self._terms_of(operation, self._profile_of(prepared))
         try:
-            plan = self._plan(identity, operation, prepared, correlation_id)
+            plan = self._plan(identity, terms, prepared.outgoing, correlation_id)
         except StoreError as error:
             raise type(error)(
                 f"{identity.label}: {error}",
@@ -221,7 +223,7 @@ class Engine(Generic[ClientT, ResponseT]):
                 scope=identity.scope,
                 correlation_id=correlation_id,
             ) from error.__cause__
-        return self._conclude(operation, *self._drive(start(plan), operation, prepared))
+        return self._conclude(operation, *self._drive(start(plan), terms, prepared))
 
     def recover(self, existing: Existing, operation: Operation) -> Record | None:
         """Finishes what a dead process left, if the rules allow to send its frozen request again."""
@@ -242,8 +244,9 @@ class Engine(Generic[ClientT, ResponseT]):
         )
         prepared = Prepared(request, auth, built.outgoing)
         identity = Identity(record.actor_id, record.operation_name, record.scope, record.identity)
-        plan = self._plan(identity, operation, prepared, record.correlation_id, recovering=True)
-        done, _ = self._drive(resume(plan, existing, self.clock.now()), operation, prepared)
+        terms = self._terms_of(operation, self._profile_of(prepared))
+        plan = self._plan(identity, terms, prepared.outgoing, record.correlation_id, recovering=True)
+        done, _ = self._drive(resume(plan, existing, self.clock.now()), terms, prepared)
         return done.record
 
     def close(self) -> None:
@@ -257,15 +260,14 @@ class Engine(Generic[ClientT, ResponseT]):
     def _plan(
         self,
         identity: Identity,
-        operation: Operation,
-        prepared: Prepared,
+        terms: _Terms,
+        outgoing: Outgoing,
         correlation_id: str | None,
         *,
         recovering: bool = False,
     ) -> Plan:
-        secret, outgoing, profile = self.secret(), prepared.outgoing, self._profile_of(prepared)
+        secret = self._secret or self.secret()
         content = read_content(outgoing)
-        terms = self._terms_of(operation, profile)
         contract = terms.contract
         lease = self.store.lease
         return Plan(
@@ -273,7 +275,7 @@ class Engine(Generic[ClientT, ResponseT]):
             outgoing=outgoing,
             content=content,
             digest=fingerprint(secret, outgoing, content, contract.volatile),
-            profile=profile,
+            profile=terms.profile,
             contract=contract,
             backoff=terms.backoff,
             window_seconds=terms.window_seconds,
@@ -307,6 +309,7 @@ class Engine(Generic[ClientT, ResponseT]):
         own_delay = operation.max_delay.total_seconds() if operation.max_delay else 0.0
         return _Terms(
             operation=operation,
+            profile=profile,
             contract=replace(operation.contract(), looks_up=looks_up(operation, self.lookup)),
             backoff=policy.backoff(),
             budget=policy.budget,
@@ -314,20 +317,19 @@ class Engine(Generic[ClientT, ResponseT]):
             max_delay_seconds=own_delay or profile.max_delay_seconds,
         )
 
-    def _drive(self, step: Step, operation: Operation, prepared: Prepared) -> tuple[Done, Ports]:
-        budget = self._terms_of(operation, self._profile_of(prepared)).budget
-        origin = prepared.outgoing.origin
+    def _drive(self, step: Step, terms: _Terms, prepared: Prepared) -> tuple[Done, Ports]:
+        budget = terms.budget
 
         def send(step: Send) -> Exchange[ResponseT]:
-            return self._send(step, operation, prepared, ports)
+            return self._send(step, terms.operation, prepared, ports)
 
         def ask(record: Record) -> LookedUp:
-            return look_up(operation, self.lookup, self.http, self.library, record, self.clock.wall())
+            return look_up(terms.operation, self.lookup, self.http, self.library, record, self.clock.wall())
 
         ports = Ports(
             store=self.store,
             clock=self.clock,
-            budget=BUDGETS.bucket(origin, budget.ratio, budget.per_second) if budget else None,
+            budget=BUDGETS.budget(prepared.outgoing.origin, budget.ratio, budget.per_second) if budget else None,
             unfinished=self.unfinished,
             send=send,
             look_up=ask,
@@ -359,7 +361,7 @@ class Engine(Generic[ClientT, ResponseT]):
         )
 
     def _conclude(self, operation: Operation, done: Done, ports: Ports) -> Finished[ResponseT]:
-        native = cast("Exchange[ResponseT] | None", ports.sent)
+        native: Any = ports.sent
         record, error = done.record, done.error
         recovered = done.run.recovered
         if done.run.duplicate is not None:
@@ -367,9 +369,9 @@ class Engine(Generic[ClientT, ResponseT]):
         if error is None and record is not None:
             replayed = done.reply is None or native is None
             log.finished(record, replayed=replayed, recovered=recovered)
-            response = rebuild(self.library, record) if native is None or done.reply is None else native.native
+            response: Any = rebuild(self.library, record) if replayed else native.native
             record = with_reference(record, operation.reference, done.reply)
-            return Finished(record, cast("ResponseT", response), None, None, replayed, recovered)
+            return Finished(record, response, None, None, replayed, recovered)
         assert error is not None
         if isinstance(error, ActionRejectedError) and record is not None:
             error.response = self._refusal(record, native if done.reply is not None else None)

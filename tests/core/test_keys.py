@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from samekey._core.keys import MAX_SCOPE_TEXT, derive_key, identify, keyed_digest, scope_texts
+from samekey._core.keys import MAX_SCOPE_TEXT, derive_key, identify, keyed_digest, mac, scope_texts
 from samekey.errors import UsageError
 
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -81,6 +82,12 @@ def test_another_secret_gives_another_key() -> None:
 def test_the_key_of_an_identity_never_changes_between_releases() -> None:
     digest = identify("default", "create_order", {"customer": "42", "cart": "c-9"}).digest
     assert derive_key(b"s" * 32, digest, 1) == "f0d39f04-bd4c-4362-bec2-c2a1745e6c51"
+
+
+@given(st.binary(max_size=200), st.binary(max_size=200))
+def test_the_mac_is_that_of_the_standard_library_for_secrets_of_every_length(secret: bytes, data: bytes) -> None:
+    assert mac(secret, data) == hmac.digest(secret, data, "sha256")
+    assert mac(secret, data) == mac(secret, data)
 
 
 def test_an_identity_shows_its_label() -> None:

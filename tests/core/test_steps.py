@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import MISSING, FrozenInstanceError, fields, replace
+from datetime import datetime
 
 import pytest
 
-from samekey._core.model import Failure, later
+from samekey._core.model import Failure, Record, later
 from samekey._core.plan import Contract
 from samekey._core.policy import Backoff
 from samekey._core.run import Done, LookedUp, Run
@@ -64,6 +66,18 @@ def test_the_happy_path_claims_sends_and_settles() -> None:
     assert done.reply == answer(201)
     assert (there.row.status, there.row.response_reference) == (Status.SUCCEEDED, "ord_9")
     assert there.settlements[0].settlement.event is None
+
+
+@pytest.mark.parametrize("freeze", ["request", "nothing"])
+def test_a_claim_is_a_whole_record(freeze: str) -> None:
+    row = plan(freeze=freeze).claim(at(0)).record
+    needed = {each.name: each.type for each in fields(Record) if each.default is MISSING}
+    kinds = {"str": str, "int": int, "Status": Status, "datetime": datetime, "Mapping[str, str]": Mapping}
+    for name, kind in needed.items():
+        assert isinstance(getattr(row, name), kinds.get(getattr(kind, "__name__", str(kind)), Mapping)), name
+    assert row == Record(**{each.name: getattr(row, each.name) for each in fields(Record)})
+    with pytest.raises(FrozenInstanceError):
+        row.attempts = 2  # type: ignore[misc]
 
 
 def test_the_second_run_gets_the_stored_result_and_sends_nothing() -> None:

@@ -38,7 +38,7 @@ STORE = (
         "engine_log_in_place",
         "nothing is acknowledged into a log that is gone",
         ENGINE,
-        "        elif inode_of(self.files.log) != self._log_inode:\n            return False\n",
+        "        elif inode_of(self._log) != self._log_inode:\n            return False\n",
         "",
         ENVIRONMENT,
     ),

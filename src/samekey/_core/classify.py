@@ -43,6 +43,7 @@ MAYBE_RUNNING: Final = frozenset({409, 423, 425, 429})
 CONTRADICTIONS: Final = frozenset({400, 422})
 """To a resend of identical bytes, from an API whose codes nobody knows: perhaps "this key came with other data"."""
 NO_BODY: Final = frozenset({204, 205})
+_FINAL: Final = (Kind.SUCCESS, Kind.DONE_BEFORE, Kind.REFUSED)  # no set: an enum's member is hashed in Python
 
 
 @fixed
@@ -92,7 +93,7 @@ def judge(
     if isinstance(answer, Failure):
         return _judge_failure(profile, answer)
     base = _judge_reply(profile, contract, answer, alone=alone, json_sent=json_sent)
-    if base.kind in {Kind.SUCCESS, Kind.DONE_BEFORE, Kind.REFUSED} and not _told_to_retry(profile, answer, base):
+    if base.kind in _FINAL and not (base.kind is Kind.REFUSED and _directive(profile, answer) is True):
         return base
     directive = _directive(profile, answer)
     # "Try again" about a refusal: nothing was done by this attempt; of an earlier one it says nothing.
@@ -253,12 +254,11 @@ def _directive(profile: Profile, reply: Reply) -> bool | None:
     return {"true": True, "false": False}.get((reply.header(profile.hint_header.lower()) or "").strip().lower())
 
 
-def _told_to_retry(profile: Profile, reply: Reply, base: Judgement) -> bool:
-    return base.kind is Kind.REFUSED and _directive(profile, reply) is True
-
-
 def _detected(detectors: tuple[Detector, ...], reply: Reply) -> Detector | None:
-    return next((detector for detector in detectors if _matches(detector, reply)), None)
+    for detector in detectors:  # most profiles have none, and a generator for each list would cost more
+        if _matches(detector, reply):
+            return detector
+    return None
 
 
 def _matches(detector: Detector, reply: Reply) -> bool:

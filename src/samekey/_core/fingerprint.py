@@ -7,7 +7,6 @@ named although the data itself was not kept.
 """
 
 import hashlib
-import hmac
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,7 +16,9 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from samekey._core.jsontext import decoder, encoder
+from samekey._core.keys import mac
 from samekey._core.model import Outgoing
+from samekey._core.reading import is_json
 from samekey._core.values import fixed
 
 SCHEME: Final = "1"
@@ -100,9 +101,9 @@ def read_content(request: Outgoing) -> Content:
     if request.fingerprint is not None:
         return Content("given", request.fingerprint)
     body = request.body or b""
-    media = request.content_type.partition(";")[0].strip().lower()
-    if media == "application/json" or media.endswith("+json"):
+    if is_json(request.content_type):
         return _json(body)
+    media = request.content_type.partition(";")[0].strip().lower()
     if media == "application/x-www-form-urlencoded":
         return _form(body)
     if media.startswith("multipart/"):
@@ -122,7 +123,7 @@ def fingerprint(secret: bytes, request: Outgoing, content: Content, volatile: It
     else:
         text = value if isinstance(value, bytes) else str(value).encode()
     head = f"fingerprint\0{request.method}\n{request.url}\n{content.kind}\n".encode()
-    digest = hmac.digest(secret, head + text, "sha256")[:16].hex()
+    digest = mac(secret, head + text)[:16].hex()
     return Fingerprint(f"{SCHEME}:{digest}", partial(_fields, secret, request, content.kind, value))
 
 
@@ -147,7 +148,7 @@ def changed_fields(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[s
 
 def body_digest(secret: bytes, body: bytes | None) -> str:
     """Keyed digest of exact bytes; "" for a stream."""
-    return "" if body is None else hmac.digest(secret, b"body\0" + body, "sha256")[:16].hex()
+    return "" if body is None else mac(secret, b"body\0" + body)[:16].hex()
 
 
 def pointer_of(*names: object) -> str:
@@ -180,19 +181,21 @@ def _json_fields(prefix: str, value: Any, key: Keyed, fields: dict[str, str]) ->
         fields[prefix] = _short(f"s{value}" if isinstance(value, str) else repr(value), key)
         return
     copy = key.copy
-    items: Iterable[tuple[Any, Any]] = sorted(value.items()) if named else enumerate(value)
-    for name, item in items:
+    names: Iterable[Any] = sorted(value) if named else range(len(value))
+    for name in names:
         if len(fields) >= _FULL:
             return
         pointer = f"{prefix}/{name}"
         if named and ("~" in name or "/" in name):
             pointer = prefix + pointer_of(name)
+        item = value[name]
         kind = type(item)
         if kind is dict or kind is list:
             _json_fields(pointer, item, key, fields)
             continue
+        text = f"s{item}" if kind is str else repr(item)
         digest = copy()
-        digest.update((f"s{item}" if kind is str else repr(item)).encode("utf-8", "surrogatepass"))
+        digest.update(text.encode() if text.isascii() else text.encode("utf-8", "surrogatepass"))
         fields[pointer] = digest.hexdigest()
 
 

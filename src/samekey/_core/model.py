@@ -156,9 +156,16 @@ class Record:
         return self.status not in UNSETTLED
 
 
-def record_of(**values: Any) -> Record:
-    """`Record(**values)`, of which an action makes two: a frozen class pays for each of its forty fields."""
-    draft: Any = _Draft(**values)
+def draft() -> Any:
+    """A record in the making: fields with a default have it, the others wait for `finished`.
+
+    Each action makes two records, and to `Record(…)` each of its forty fields is worth a call.
+    """
+    return _Draft(*_BLANK)
+
+
+def finished(draft: Any) -> Record:
+    """Makes a record of a draft; it is frozen from now on."""
     draft.__class__ = Record
     made: Record = draft
     return made
@@ -166,12 +173,10 @@ def record_of(**values: Any) -> Record:
 
 def changed(record: Record, changes: Mapping[str, Any]) -> Record:
     """`dataclasses.replace(record, **changes)` at an eighth of its price."""
-    draft: Any = _Draft(*_values_of(record))
+    new: Any = _Draft(*_values_of(record))
     for name, value in changes.items():
-        setattr(draft, name, value)
-    draft.__class__ = Record
-    made: Record = draft
-    return made
+        setattr(new, name, value)
+    return finished(new)
 
 
 _values_of = attrgetter(*(each.name for each in fields(Record)))
@@ -184,6 +189,11 @@ _Draft: Any = make_dataclass(
     eq=False,
     match_args=False,
     namespace={"__doc__": "A record in the making."},  # without one, `dataclass` writes one at length
+)
+# All defaults are immutable, but for the empty mapping, which nobody writes to.
+_BLANK: Final = tuple(
+    each.default_factory() if each.default_factory is not MISSING else None if each.default is MISSING else each.default
+    for each in fields(Record)
 )
 
 

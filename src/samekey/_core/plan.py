@@ -7,7 +7,7 @@ from typing import Final, Literal
 from samekey._core.fingerprint import Content, Fingerprint, body_digest
 from samekey._core.freezing import freeze
 from samekey._core.keys import Identity, derive_key, keyed_digest
-from samekey._core.model import Event, Moment, Outgoing, Record, later, record_of
+from samekey._core.model import Event, Moment, Outgoing, Record, draft, finished, later
 from samekey._core.policy import Backoff
 from samekey._core.states import Status
 from samekey._core.values import fixed
@@ -227,40 +227,41 @@ class Plan:
 
     def _record(self, now: Moment, revived: Record | None, generation: int) -> Record:
         identity, outgoing = self.identity, self.outgoing
-        return record_of(
-            idempotency_key=(
-                revived.idempotency_key if revived else derive_key(self.secret, identity.digest, generation)
-            ),
-            identity=identity.digest,
-            actor_id=identity.actor_id,
-            operation_name=identity.operation_name,
-            scope=identity.scope,
-            generation=generation,
-            request_fingerprint=self.digest.digest,
-            status=Status.IN_FLIGHT,
-            created_at=revived.created_at if revived else now.wall,
-            last_seen_at=now.wall,
-            method=outgoing.method,
-            url=outgoing.shown_url,
-            origin=outgoing.origin,
-            provider=self.profile.name,
-            attempts=revived.attempts + 1 if revived else 1,
-            fence=revived.fence + 1 if revived else 1,
-            open_attempts=1,
-            correlation_id=self.correlation_id,
-            # Made while the API works, and written at the settlement: until then the frozen body tells as much.
-            field_digests={} if self.freeze == "request" else self.digest.fields,
-            frozen_request=self.frozen(),
-            window_seconds=self.window_seconds,
-            first_sent_at=now.wall,
-            holder=self.holder,
-            lease_expires_at=later(now.wall, self.lease_seconds),
-            boot_id=now.boot_id,
-            boot_time=now.boot_time,
-            credential_digest=self.credential_digest,
-            trace_context=self.trace_context,
-            volatile=self.contract.volatile,
-            claim_nonce=self.nonce,
-            max_delay_seconds=self.max_delay_seconds,
-            guarded=self.contract.duplicates != "allow",
+        record = draft()
+        record.idempotency_key = (
+            revived.idempotency_key if revived else derive_key(self.secret, identity.digest, generation)
         )
+        record.identity = identity.digest
+        record.actor_id = identity.actor_id
+        record.operation_name = identity.operation_name
+        record.scope = identity.scope
+        record.generation = generation
+        record.request_fingerprint = self.digest.digest
+        record.status = Status.IN_FLIGHT
+        record.created_at = revived.created_at if revived else now.wall
+        record.last_seen_at = record.first_sent_at = now.wall
+        record.method = outgoing.method
+        record.url = outgoing.shown_url
+        record.origin = outgoing.origin
+        record.provider = self.profile.name
+        record.attempts = revived.attempts + 1 if revived else 1
+        record.fence = revived.fence + 1 if revived else 1
+        record.open_attempts = 1
+        record.correlation_id = self.correlation_id
+        if self.freeze != "request":
+            # Else they are made while the API works, and written at the settlement: until then the frozen body tells
+            # as much.
+            record.field_digests = self.digest.fields
+        record.frozen_request = self.frozen()
+        record.window_seconds = self.window_seconds
+        record.holder = self.holder
+        record.lease_expires_at = later(now.wall, self.lease_seconds)
+        record.boot_id = now.boot_id
+        record.boot_time = now.boot_time
+        record.credential_digest = self.credential_digest
+        record.trace_context = self.trace_context
+        record.volatile = self.contract.volatile
+        record.claim_nonce = self.nonce
+        record.max_delay_seconds = self.max_delay_seconds
+        record.guarded = self.contract.duplicates != "allow"
+        return finished(record)

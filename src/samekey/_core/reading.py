@@ -46,12 +46,14 @@ def parse_json(reply: Reply) -> Any:
     return reply.parsed[0]
 
 
+@lru_cache(maxsize=64)
 def is_json(content_type: str | None) -> bool:
     """Whether a media type is JSON."""
     media = (content_type or "").partition(";")[0].strip().lower()
     return media == "application/json" or media.endswith("+json")
 
 
+@lru_cache(maxsize=64)
 def is_html(content_type: str | None) -> bool:
     """Whether a media type is a web page."""
     media = (content_type or "").partition(";")[0].strip().lower()
@@ -145,6 +147,6 @@ def _parts(pointer: str) -> tuple[str, ...]:
 
 def result_of(reply: Reply, reference: str | None, *, whole: bool) -> Result:
     """The part of a reply that is stored."""
-    headers: Headers = tuple(pair for pair in reply.headers if pair[0] in KEPT_HEADERS) if whole else ()
+    headers: Headers = tuple([pair for pair in reply.headers if pair[0] in KEPT_HEADERS]) if whole else ()
     kept = not reply.body or (whole and len(reply.body) <= MAX_KEPT)
     return Result(reply.status, headers, reply.body if kept else None, reference)

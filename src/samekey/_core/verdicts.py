@@ -49,13 +49,13 @@ class Verdict:
 
     def error(self, record: Record) -> SamekeyError | None:
         """The exception that says it; None for a success."""
+        if self.kind is Kind.SUCCESS and not self.reason:
+            return None
         if self.reason == "key_reused_by_server":
             return words.key_reused_by_server(record)
         if self.reason:
             return words.needs_review(record, self.reason)
         match self.kind:
-            case Kind.SUCCESS:
-                return None
             case Kind.REFUSED:
                 return words.rejected(record, summary=self.summary, stored=False, in_front=False)
             case Kind.IN_FRONT if self.status != 429:
@@ -112,8 +112,9 @@ def success(plan: Plan, record: Record, reply: Reply, now: Moment) -> Settlement
 
 def found(plan: Plan, record: Record, result: Result, now: Moment, event: Event | None = None) -> Settlement:
     """It is known to have happened."""
-    known = [seconds for seconds in (plan.window_seconds, record.window_seconds) if seconds is not None]
-    window = min(known, default=None)
+    window = plan.window_seconds
+    if record.window_seconds is not None:
+        window = record.window_seconds if window is None else min(window, record.window_seconds)
     return Settlement(
         identity=record.identity,
         expect=expect(record),

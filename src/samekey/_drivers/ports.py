@@ -81,7 +81,7 @@ class Ports:
         """Keeps the books of a claim."""
         match answer:
             case Claimed(record):
-                self.hold(record)
+                self.held.append((record.identity, record.generation, record.fence))
                 if self.budget is not None:
                     self.budget.deposit()
             case StoreFailed(uncertain=True):

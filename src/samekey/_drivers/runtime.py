@@ -3,7 +3,6 @@
 import random
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -59,41 +58,40 @@ class SystemClock:
         time.sleep(seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The retry budget of one origin."""
+
+    lock: threading.Lock
+    bucket: Bucket
+
+    def deposit(self) -> None:
+        """Counts a first attempt."""
+        with self.lock:
+            self.bucket.deposit()
+
+    def withdraw(self, boot_time: float) -> bool:
+        """Takes one retry; False if none is left."""
+        with self.lock:
+            return self.bucket.withdraw(boot_time)
+
+
 class Budgets:
     """Retry budgets by origin, shared by all clients of the process that ask for the same rates."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._buckets: dict[tuple[str, float, float], Bucket] = {}
+        self._budgets: dict[tuple[str, float, float], Budget] = {}
 
-    def bucket(self, origin: str, ratio: float, per_second: float) -> "Budget":
+    def budget(self, origin: str, ratio: float, per_second: float) -> Budget:
         """The budget of one origin."""
-        return Budget(self, (origin, ratio, per_second))
+        name = (origin, ratio, per_second)
+        return self._budgets.get(name) or self._new(name)
 
-    def apply(self, name: tuple[str, float, float], action: Callable[[Bucket], bool | None]) -> bool:
-        """Does something to a bucket, alone."""
-        with self._lock:
-            bucket = self._buckets.get(name)
-            if bucket is None:
-                _, ratio, per_second = name
-                bucket = self._buckets[name] = Bucket(ratio, per_second, per_second * Bucket.BURST_SECONDS, 0.0)
-            return bool(action(bucket))
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """The retry budget of one origin."""
-
-    budgets: Budgets
-    name: tuple[str, float, float]
-
-    def deposit(self) -> None:
-        """Counts a first attempt."""
-        self.budgets.apply(self.name, Bucket.deposit)
-
-    def withdraw(self, boot_time: float) -> bool:
-        """Takes one retry; False if none is left."""
-        return self.budgets.apply(self.name, lambda bucket: bucket.withdraw(boot_time))
+    def _new(self, name: tuple[str, float, float]) -> Budget:
+        _, ratio, per_second = name
+        bucket = Bucket(ratio, per_second, per_second * Bucket.BURST_SECONDS, 0.0)
+        return self._budgets.setdefault(name, Budget(self._lock, bucket))
 
 
 BUDGETS: Final = Budgets()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar, assert_never
 
-from samekey._core.model import Failure
+from samekey._core.model import Event, Failure
 from samekey._core.run import Done
 from samekey._core.steps import Await, LookUp, Renew, Reservation, Send, Settle, Sleep, Step
 from samekey._core.verbs import Existing, Renewed, StoreFailed
@@ -52,7 +52,8 @@ def drive(step: Step, ports: Ports) -> Done:
             tell_along(interruption, step)
         raise interruption
     assert isinstance(step, Done)
-    _note(step, ports)
+    if step.note is not None:
+        _note(step, step.note, ports)
     return step
 
 
@@ -128,9 +129,9 @@ def _settle_unfinished(ports: Ports) -> None:
     ports.cause = None
 
 
-def _note(done: Done, ports: Ports) -> None:
-    if done.record is not None and done.note is not None:
+def _note(done: Done, note: Event, ports: Ports) -> None:
+    if done.record is not None:
         try:
-            ports.store.note(done.record, done.note)
+            ports.store.note(done.record, note)
         except StoreError:
-            log.warn(done.record, "unrecorded", f"the event {done.note.kind!r} could not be stored")
+            log.warn(done.record, "unrecorded", f"the event {note.kind!r} could not be stored")

@@ -145,7 +145,8 @@ def _with_field(text: bytes, name: str, value: str) -> bytes:
 
 def _set(request: Any, name: str, value: str) -> None:
     # Taken out first, where an earlier send left it: it goes last again, so that no byte differs.
-    request.headers.pop(name, None)
+    if name in request.headers:
+        del request.headers[name]
     request.headers[name] = value
 
 

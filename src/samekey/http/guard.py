@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from samekey.errors import UsageError
+from samekey.http import cookies
 from samekey.http.library import library_of
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ def build_client(
     except TypeError as error:
         raise UsageError(f"{library.name}.Client cannot be built: {_unknown_option(error)}") from None
     check_client(client, asynchronous=issubclass(library.client, module.AsyncClient))
+    if "cookies" not in given:
+        cookies.spare(client, module)
     quiet(library)
     return client
 

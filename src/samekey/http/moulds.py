@@ -8,7 +8,7 @@ a quarter of building it anew, which is more than a plain `httpx.Client.post` ta
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from samekey._core.jsontext import encoder
@@ -36,12 +36,16 @@ class _Mould:
         base: the client's base URL of that time; as long as it is kept, no other one has its id.
         url: where the request goes.
         headers: the fields that go before the body's framing.
+        auth: the library's way to say that there is none, which spares it a search in the URL.
+        timeouts: the client's time-outs of that time.
         first: the facts of the first one.
     """
 
     base: Any
     url: Any
     headers: Any
+    auth: Any
+    timeouts: dict[str, Any]
     first: Outgoing
 
 
@@ -68,8 +72,11 @@ def key_of(
 
 def cast(
     library: Library[Any, Any], client: Any, key: Key, options: Mapping[str, Any], freeze: str
-) -> tuple[Any, Outgoing] | None:
-    """The request of a usual write and its facts; None if there is no mould yet, or if the body needs a closer look."""
+) -> tuple[Any, Any, Outgoing] | None:
+    """The request of a usual write, its authentication and its facts.
+
+    None if there is no mould yet, or if the body needs a closer look.
+    """
     mould = _moulds.get(key)
     if mould is None or mould.base is not client.base_url:
         return None
@@ -82,18 +89,21 @@ def cast(
     timeouts = client.timeout.as_dict()
     first = mould.first
     request = _pour(library.module, mould, first.method, body, timeouts)
-    seconds = _attempt_seconds(*timeouts.values()) if len(timeouts) == 4 else checks.attempt_seconds(timeouts)
-    return request, Outgoing(
-        method=first.method,
-        url=first.url,
-        shown_url=first.shown_url,
-        origin=first.origin,
-        headers=first.headers,
-        header_names=first.header_names,
-        body=body,
-        content_type=first.content_type,
-        credentials=first.credentials,
-        attempt_seconds=seconds,
+    return (
+        request,
+        mould.auth,
+        Outgoing(
+            method=first.method,
+            url=first.url,
+            shown_url=first.shown_url,
+            origin=first.origin,
+            headers=first.headers,
+            header_names=first.header_names,
+            body=body,
+            content_type=first.content_type,
+            credentials=first.credentials,
+            attempt_seconds=(first.attempt_seconds if timeouts == mould.timeouts else checks.attempt_seconds(timeouts)),
+        ),
     )
 
 
@@ -104,16 +114,10 @@ def keep(library: Library[Any, Any], client: Any, key: Key, request: Any, outgoi
     if url.query or url.userinfo or url.fragment or outgoing.body is None:
         return
     raw = request.headers.raw
-    mould = _Mould(client.base_url, url, module.Headers(raw[:-1]), outgoing)
-    again = _pour(module, mould, outgoing.method, outgoing.body, client.timeout.as_dict())
-    if (
-        again.headers.raw == raw
-        and again.url == url
-        and again.method == request.method
-        and again.content == request.content
-        and again.extensions == request.extensions
-        and all(name.isascii() and value.isascii() for name, value in raw)
-    ):
+    timeouts = client.timeout.as_dict()
+    mould = _Mould(client.base_url, url, module.Headers(raw[:-1]), module.Auth(), dict(timeouts), outgoing)
+    again = _pour(module, mould, outgoing.method, outgoing.body, timeouts)
+    if _is_same(module, again, request) and all(name.isascii() and value.isascii() for name, value in raw):
         if len(_moulds) >= MOST:
             _moulds.clear()
         _moulds[key] = mould
@@ -127,10 +131,24 @@ def _pour(module: Any, mould: _Mould, method: str, body: bytes, timeouts: dict[s
         stream=module.ByteStream(body),
         extensions={"timeout": timeouts},
     )
-    request.read()
+    request._content = body  # noqa: SLF001 (what `read()` leaves there, after a long look at the stream)
     request.headers["Content-Length"] = str(len(body))
     request.headers.encoding = "ascii"
     return request
+
+
+def _is_same(module: Any, again: Any, request: Any) -> bool:
+    try:
+        content = again.content
+    except module.RequestNotRead:  # a library that keeps it elsewhere
+        return False
+    return bool(
+        content == request.content
+        and again.headers.raw == request.headers.raw
+        and again.url == request.url
+        and again.method == request.method
+        and again.extensions == request.extensions
+    )
 
 
 @cache
@@ -139,8 +157,3 @@ def _writes_alike(module: Any) -> bool:
     value = {"é": [1.5, None, True, "\u2028"], "a": {}}
     written: bytes = module.Request("POST", "http://localhost/", json=value).content
     return written == _text_of(value).encode()
-
-
-@lru_cache(maxsize=64)
-def _attempt_seconds(connect: Any, read: Any, write: Any, pool: Any) -> float:
-    return checks.attempt_seconds({"connect": connect, "read": read, "write": write, "pool": pool})

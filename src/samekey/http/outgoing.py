@@ -75,7 +75,7 @@ def prepare(
         key = moulds.key_of(library, client, method, url, options, allowed)
         made = key and moulds.cast(library, client, key, options, freeze)
         if made:
-            return Prepared(made[0], library.module.USE_CLIENT_DEFAULT, made[1])
+            return Prepared(*made)
         asynchronous = isinstance(client, library.module.AsyncClient)
         method = checks.check_method(method)
         checks.check_options(options, asynchronous=asynchronous)

@@ -8,6 +8,7 @@ and an authentication flow or a hook may send another request object, which is n
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,12 +22,18 @@ def silence_proves(library: Library[Any, Any], client: Any, request: Any, auth: 
     auth = client.auth if auth is module.USE_CLIENT_DEFAULT else auth
     return (
         request.extensions.get("trace") is trace
-        and (auth is None or isinstance(auth, tuple) or type(auth) in {module.BasicAuth, module.NetRCAuth})
+        and (auth is None or isinstance(auth, tuple) or type(auth) in _plain_auths(module))
         and _is_native(type(client).send, library.name)
         and type(transport) in {module.HTTPTransport, module.AsyncHTTPTransport}
         and _is_native(_handler(transport), library.name)
         and _is_native(_handler(transport._pool), library.name.replace("httpx", "httpcore"))  # noqa: SLF001
     )
+
+
+@cache
+def _plain_auths(module: Any) -> tuple[type[Any], ...]:
+    """Those of the library that send the request itself, and once; the first one stands for none at all."""
+    return module.Auth, module.BasicAuth, module.NetRCAuth
 
 
 def _handler(transport: Any) -> Any:

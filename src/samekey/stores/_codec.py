@@ -38,10 +38,10 @@ def encode(record: Record) -> tuple[Any, ...]:
         if moment is not None:
             row[index] = moment.timestamp()
     for index in _JSON:
-        row[index] = mapping_text(row[index])
-    row[_STATUS] = record.status.value  # exact types spare sqlite3 the search for an adapter
-    row[_HEADERS] = headers_text(record.response_headers)
-    row[_VOLATILE] = names_text(record.volatile)
+        row[index] = mapping_text(row[index]) if row[index] else "{}"
+    row[_STATUS] = record.status._value_  # exact types spare sqlite3 the search for an adapter
+    row[_HEADERS] = headers_text(record.response_headers) if record.response_headers else "[]"
+    row[_VOLATILE] = names_text(record.volatile) if record.volatile else "[]"
     row[_GUARDED] = int(record.guarded)
     return tuple(row)
 
@@ -67,6 +67,10 @@ def decode(row: Sequence[Any]) -> Record:
 
 def mapping_text(mapping: Mapping[str, str]) -> str:
     """Names and texts as JSON."""
+    text = '","'.join([f'{name}":"{text}' for name, text in mapping.items()])
+    # Nothing to escape: no quotation mark but those just put in.
+    if text.isascii() and text.isprintable() and "\\" not in text and text.count('"') == 4 * len(mapping) - 2:
+        return f'{{"{text}"}}'
     return f"{{{','.join([f'{_quoted(name)}:{_quoted(text)}' for name, text in mapping.items()])}}}"
 
 
@@ -80,13 +84,11 @@ def names_text(names: Iterable[str]) -> str:
     return f"[{','.join(map(_quoted, names))}]"
 
 
-def seconds_of(time: datetime | None) -> float | None:
-    """Seconds since 1970, which keep microseconds until the year 2242."""
-    return None if time is None else time.timestamp()
-
-
 def moment(seconds: float) -> datetime:
-    """The time of `seconds_of`; what rounds beyond the calendar is its last moment."""
+    """The time of so many seconds since 1970, which keep microseconds until the year 2242.
+
+    What rounds beyond the calendar is its last moment.
+    """
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, ValueError):

@@ -55,6 +55,7 @@ class Engine:
 
     def __init__(self, files: Files, connect: Connect) -> None:
         self.files = files
+        self._log = files.log
         self._connect = connect
         self._connection: Connection | None = None
         self._apart: Connection | None = None
@@ -241,7 +242,9 @@ class Engine:
             finally:
                 self._conclude()
         finally:
-            self._conclude()  # once more, for a Ctrl-C in the first one
+            connection = self._connection
+            if self._lock.held or (connection is not None and connection.in_transaction):
+                self._conclude()  # once more, for a Ctrl-C in the first one
 
     def _perform(self, jobs: list[Job[Any]]) -> None:
         connection = self._connection or self._ready()
@@ -285,8 +288,8 @@ class Engine:
     def _is_in_place(self) -> bool:
         """Whether database and log are still the files that were opened: SQLite writes into deleted ones too."""
         if self._log_inode is None:
-            self._log_inode = inode_of(self.files.log)
-        elif inode_of(self.files.log) != self._log_inode:
+            self._log_inode = inode_of(self._log)
+        elif inode_of(self._log) != self._log_inode:
             return False
         return inode_of(self.files.database) == self._inode
 
@@ -352,7 +355,8 @@ class Engine:
         except sqlite3.Error:
             self._drop()  # what it left is rolled back when the file is opened next
         finally:
-            self._lock.release()
+            if self._lock.held:
+                self._lock.release()
 
     # --- emptying the log ------------------------------------------------------------------------------------
 

@@ -97,8 +97,11 @@ def refuse_unfit(files: Files) -> None:
 
 def inode_of(path: str) -> tuple[int, int] | None:
     """Device and inode, or None if nothing is there."""
-    found = _stat(path)
-    return None if found is None else (found.st_dev, found.st_ino)
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _stat(path: str) -> os.stat_result | None:

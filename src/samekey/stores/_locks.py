@@ -15,29 +15,32 @@ class FileLock:
 
     Each object has a descriptor of its own: `flock` belongs to the open file, so two objects exclude each other even in
     one process. Not to be used over a fork: see `abandon`.
+
+    Attributes:
+        held: whether it is held, or was just asked for.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._descriptor: int | None = None
-        self._held = False
+        self.held: bool = False
 
     def acquire(self) -> None:
         """Waits for the lock; Ctrl-C ends the wait."""
         if self._descriptor is None:
             self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, PRIVATE_FILE)
-        self._held = True  # before it is, so that no interruption leaves it held unseen
+        self.held = True  # before it is, so that no interruption leaves it held unseen
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
 
     def release(self) -> None:
         """Lets the next one in; harmless if the lock is not held."""
-        if self._held and self._descriptor is not None:
+        if self.held and self._descriptor is not None:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-            self._held = False
+            self.held = False
 
     def close(self) -> None:
         """Releases it and gives the descriptor back."""
-        self._held = False
+        self.held = False
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)

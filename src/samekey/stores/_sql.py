@@ -14,20 +14,23 @@ _IDENTITY: Final = f"?{FIELDS.index('identity') + 1}"
 _SELECT: Final = f"SELECT {_COLUMNS} FROM actions"
 
 # Literally the condition of the partial index, or SQLite would not use it.
-_OPEN: Final = "status IN ('pending', 'in_flight', 'unknown', 'needs_review')"
+_OPEN: Final = "completed_at IS NULL"
 
-INSERT: Final = f"INSERT INTO actions ({_COLUMNS}) VALUES ({_PLACES})"
+ROOM: Final = 1024
+"""Bytes that a claim keeps free for its answer: most answers to a create, and the digests of its fields."""
+
+INSERT: Final = f"INSERT INTO actions ({_COLUMNS}, room) VALUES ({_PLACES}, zeroblob({ROOM}))"
 
 # The first claim of an identity, in one statement: its row count says whether there was none. It has generation 1,
 # which is there if any later one is: no row ever goes.
 CLAIM: Final = f"""
-INSERT INTO actions ({_COLUMNS}) VALUES ({_PLACES})
+{INSERT}
 ON CONFLICT (identity, generation) DO NOTHING
 """
 
 # A whole row over the one of the same identity and generation; the parameters are those of INSERT.
 REWRITE: Final = f"""
-UPDATE actions SET {", ".join(f"{name} = ?{number}" for number, name in enumerate(FIELDS, 1))}
+UPDATE actions SET {", ".join(f"{name} = ?{number}" for number, name in enumerate(FIELDS, 1))}, room = NULL
 WHERE identity = {_IDENTITY} AND generation = ?{FIELDS.index("generation") + 1}
 """
 
@@ -54,7 +57,7 @@ SETTLED_FIELDS: Final = (
 )
 _AFTER: Final = len(SETTLED_FIELDS)
 SETTLE: Final = f"""
-UPDATE actions SET {", ".join(f"{name} = ?{number}" for number, name in enumerate(SETTLED_FIELDS, 1))}
+UPDATE actions SET {", ".join(f"{name} = ?{number}" for number, name in enumerate(SETTLED_FIELDS, 1))}, room = NULL
 WHERE identity = ?{_AFTER + 1} AND generation = ?{_AFTER + 2}
 AND fence = ?{_AFTER + 3} AND status = ?{_AFTER + 4} AND holder IS ?{_AFTER + 5}
 AND claim_nonce = ?{_AFTER + 6}

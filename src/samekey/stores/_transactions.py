@@ -10,7 +10,7 @@ from samekey._core.model import Event, Record
 from samekey._core.values import fixed
 from samekey._core.verbs import Claim, Claimed, DuplicateFound, ScopeNamesDiffer, Settled, Settlement
 from samekey.stores import _rows, _sql
-from samekey.stores._codec import decode, encode, headers_text, mapping_text, moment, names_text, seconds_of
+from samekey.stores._codec import decode, encode, headers_text, mapping_text, moment, names_text
 from samekey.stores._connection import Connection
 from samekey.stores._running import Running
 
@@ -46,7 +46,7 @@ def claim_row(
     """
     record = claim.record
     names = known_names.get(record.operation_name) or _known_names(connection, known_names, record)
-    if names is not None and not _rows.same_names(names, record.scope):
+    if names is not None and names != tuple(record.scope) and not _rows.same_names(names, record.scope):
         return ScopeNamesDiffer(names)
     duplicate: Record | None = None
     if claim.replaces is None and claim.duplicates_since is None and record.generation == 1:
@@ -144,15 +144,17 @@ def settle_rows(known: Record | None, settlement: Settlement, connection: Connec
 def _settle_known(connection: Connection, known: Record, new: Record) -> bool:
     values: list[Any] = list(_settled_values(new))
     for index in _TIMES:
-        values[index] = seconds_of(values[index])
-    values[_STATUS] = new.status.value
+        time = values[index]
+        if time is not None:
+            values[index] = time.timestamp()
+    values[_STATUS] = new.status._value_
     values[_DIGESTS] = mapping_text(new.field_digests)
     values[_HEADERS] = headers_text(new.response_headers)
     values += (
         known.identity,
         known.generation,
         known.fence,
-        known.status.value,
+        known.status._value_,
         known.holder,
         known.claim_nonce,
     )

@@ -87,7 +87,7 @@ class SQLiteStore:
     @property
     def holder(self) -> str:
         """Names this process; opens the store if need be."""
-        return self._me().name
+        return (self._holder or self._me()).name
 
     def _me(self) -> Holder:
         holder = self._holder
@@ -107,7 +107,7 @@ class SQLiteStore:
 
     def claim(self, claim: Claim) -> Claimed | Existing | DuplicateFound | ScopeNamesDiffer:
         """Writes a claim, durably. See `Store.claim`."""
-        running = self._me().running
+        running = (self._holder or self._me()).running
         record = claim.record
         task = (record.identity, record.generation, record.fence)
         try:
@@ -155,7 +155,7 @@ class SQLiteStore:
 
     def settle(self, settlement: Settlement) -> Settled | Existing | None:
         """Writes what became of an action and ends the running task. See `Store.settle`."""
-        running = self._me().running
+        running = (self._holder or self._me()).running
         task = (settlement.identity, settlement.expect.generation, settlement.expect.fence)
         known = running.row(task)
         answer = self._engine.write(partial(settle_rows, known, settlement), full=settlement.durable, so=NOT_RECORDED)

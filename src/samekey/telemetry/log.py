@@ -58,7 +58,8 @@ def finished(record: Record, *, replayed: bool, recovered: bool) -> None:
         level, text = logging.INFO, "recovered: sent again under the same key"
     else:
         level, text = logging.DEBUG, "made"
-    _say(level, "success", record.operation_name, record.idempotency_key, text)
+    if logger.isEnabledFor(level):
+        _say(level, "success", record.operation_name, record.idempotency_key, text)
 
 
 def failed(operation: str, error: SamekeyError) -> None:

@@ -45,12 +45,16 @@ CREATE TABLE actions (
     claim_nonce TEXT NOT NULL,
     max_delay_seconds REAL NOT NULL,
     guarded INTEGER NOT NULL,
+    -- Zeros, kept free for the answer while it is awaited: so its row does not outgrow the page that it is on, and the
+    -- settlement writes one page where it would have split it in two.
+    room BLOB,
     UNIQUE (identity, generation)
 );
 
--- What is open decides what opening and recovery cost, not what was ever done.
-CREATE INDEX actions_unsettled ON actions (origin)
-WHERE status IN ('pending', 'in_flight', 'unknown', 'needs_review');
+-- What is open decides what opening and recovery cost, not what was ever done. What is open has not been completed; a
+-- list of its states would have SQLite build a table of them for each row that it writes.
+CREATE INDEX actions_unsettled ON actions (completed_at)
+WHERE completed_at IS NULL;
 
 -- The search for another action with the same payload.
 CREATE INDEX actions_guarded ON actions (operation_name, request_fingerprint)
