@@ -113,7 +113,7 @@ class Provider(_Fact):
         stores_errors: which errors are answered again to the same key.
         silent_mismatch: whether other data under a known key get the first answer, without a word.
         notes: what else a user should know.
-        tier: "P" for primary sources, "S" for secondary ones.
+        tier: "P" for primary sources, "S" for secondary ones, "probed" for what `samekey probe` has seen.
         sources: where the facts come from.
 
     Raises:
@@ -149,7 +149,7 @@ class Provider(_Fact):
     stores_errors: Literal["all", "2xx_4xx", "success_only", "reexecutes_failures"] | None = None
     silent_mismatch: bool = False
     notes: tuple[str, ...] = ()
-    tier: Literal["P", "S"] | None = None
+    tier: Literal["P", "S", "probed"] | None = None
     sources: tuple[str, ...] = ()
 
     def __init__(self, name: str, **fields: Any) -> None:

@@ -232,10 +232,11 @@ def _told_to_retry(profile: Profile, reply: Reply, base: Judgement) -> bool:
 
 
 def _detected(detectors: tuple[Detector, ...], reply: Reply) -> Detector | None:
-    return next((detector for detector in detectors if _matches(detector, reply)), None)
+    return next((detector for detector in detectors if recognises(detector, reply)), None)
 
 
-def _matches(detector: Detector, reply: Reply) -> bool:
+def recognises(detector: Detector, reply: Reply) -> bool:
+    """Whether a reply has all that a detector looks for."""
     if detector.status is not None and detector.status != reply.status:
         return False
     if detector.header is not None:
