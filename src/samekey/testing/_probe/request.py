@@ -243,7 +243,7 @@ def _filled(text: str, environ: _Used, at: str) -> str:
     def value_of(match: re.Match[str]) -> str:
         value = environ.get(match[1])
         if not value:
-            raise UsageError(f"{at}: the environment variable {match[1]} is not set; set it, nothing was sent.")
+            raise UsageError(f"{at}: the environment variable {match[1]} is not set; set it. Nothing was sent.")
         return value
 
     if "${" in _VARIABLE.sub("", text):

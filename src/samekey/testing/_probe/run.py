@@ -87,7 +87,7 @@ def probe(
         return _conclude(chosen, wire, run.story, plan)
 
 
-def _check_retention(provider: Provider, retention: float | None) -> None:
+def _check_retention(provider: Provider, retention: Any) -> None:
     if retention is None:
         return
     if isinstance(retention, bool) or not isinstance(retention, (int, float)) or not 0 < retention <= MOST_SECONDS:
@@ -206,6 +206,9 @@ class _Run:
 
     def _record(self, step: Step, answers: tuple[Answer, ...]) -> None:
         """Takes the answers of a step, then counts its effects."""
+        story = self.story
+        # An old count says nothing about what has been sent since.
+        before, story.total = story.total, None
         self._report(answers)
         for answer in answers:
             if answer.error is not None and not isinstance(answer.error, Exception):
@@ -214,14 +217,10 @@ class _Run:
         if lost is not None:
             fate = "it may have been carried out" if lost.send.sent else "it did not leave"
             raise _StoppedError(f"a write had no answer ({lost.send.told}): {fate}")
-        story = self.story
-        counting = story.total is not None
-        before, story.rounds[step] = story.total, Round(answers, None)
-        if counting:
-            story.total = None
-            story.total = self._count()
-        if before is not None and story.total is not None:
-            story.rounds[step] = Round(answers, story.total - before)
+        story.rounds[step] = Round(answers, None)
+        if before is not None and (after := self._count()) is not None:
+            story.total = after
+            story.rounds[step] = Round(answers, after - before)
 
     def _report(self, answers: Iterable[Answer]) -> None:
         for answer in answers:
