@@ -18,7 +18,11 @@ MISMATCH = {"status": 422, "code_at": "error.type", "code": "idempotency_error"}
 
 def flaky(**facts: Any) -> samekey.Provider:
     """The profile of a `FlakyServer` with its usual options."""
-    stated = {"mismatch": [MISMATCH], "in_progress": [{"status": 409}], "replay_marker": ("Idempotent-Replayed", "true")}
+    stated = {
+        "mismatch": [MISMATCH],
+        "in_progress": [{"status": 409}],
+        "replay_marker": ("Idempotent-Replayed", "true"),
+    }
     return samekey.Provider("flaky", **(stated | facts))
 
 

@@ -150,8 +150,13 @@ def test_an_answer_while_running_that_the_profile_does_not_know(stated: Any, ver
 
 @pytest.mark.parametrize(
     ("facts", "verdict"),
-    [({}, AGREES), ({"mismatch": [{"status": 400}]}, DIFFERS), ({"mismatch": ()}, UNKNOWN), ({"mismatch": (), "silent_mismatch": True}, DIFFERS)],
-)  # fmt: skip
+    [
+        ({}, AGREES),
+        ({"mismatch": [{"status": 400}]}, DIFFERS),
+        ({"mismatch": ()}, UNKNOWN),
+        ({"mismatch": (), "silent_mismatch": True}, DIFFERS),
+    ],
+)
 def test_other_data_under_the_key(server: FlakyServer, facts: dict[str, Any], verdict: Any) -> None:
     result = probe(flaky(**facts), order(server))
     assert verdicts(result)["other data under the key"] is verdict
@@ -240,7 +245,9 @@ def test_after_some_time_the_first_write_once_more(
     assert draft.after_expiry == ("executes_as_new" if saw == "carried out anew" else None)
 
 
-@pytest.mark.parametrize(("stated", "verdict"), [("executes_as_new", AGREES), ("rejected", DIFFERS), ("not_guaranteed", AGREES)])
+@pytest.mark.parametrize(
+    ("stated", "verdict"), [("executes_as_new", AGREES), ("rejected", DIFFERS), ("not_guaranteed", AGREES)]
+)
 def test_what_the_profile_says_of_an_old_key(stated: Any, verdict: Any) -> None:
     clock = Clock()
     with FlakyServer(window=60, clock=clock) as server:

@@ -57,7 +57,7 @@ def sent(out: Console, send: ProbeSend) -> None:
     """Says what became of one write."""
     key = f", key {send.key}…" if send.key else ""
     made = f", {send.reference}" if send.reference else ""
-    put(out, Text(safe(f"{_STEPS[send.step]}{key}: {send.told}{made}"), style="dim"))
+    out.print(Text(safe(f"{_STEPS[send.step]}{key}: {send.told}{made}"), style="dim"), soft_wrap=True)
 
 
 def conclude(out: Console, result: ProbeResult) -> None:
@@ -70,7 +70,10 @@ def conclude(out: Console, result: ProbeResult) -> None:
     if result.effects is not None:
         put(out, Text(f"{count(len(result.sends), 'write')} had {count(result.effects, 'effect')}."))
     elif not result.plan.reads:
-        put(out, Text("Effects were not counted, only told by the answers: a count= in the request is stronger evidence."))
+        put(
+            out,
+            Text("Effects were not counted, only told by the answers: a count= in the request is stronger evidence."),
+        )
     put(out, _verdict(result))
 
 
@@ -93,7 +96,9 @@ def _row(fact: ProbeFact) -> tuple[Text, ...]:
 def _verdict(result: ProbeResult) -> Text:
     name = safe(result.plan.provider)
     other = [fact.name for fact in result.facts if fact.verdict is ProbeVerdict.DIFFERS]
-    told = f"It differs from {name}: {', '.join(other)}." if other else f"As far as it was seen, it does as {name} says."
+    told = (
+        f"It differs from {name}: {', '.join(other)}." if other else f"As far as it was seen, it does as {name} says."
+    )
     if result.stopped:
         number = count(len(result.sends), "write")
         had = f"{number} had been sent" if result.sends else "nothing was sent"

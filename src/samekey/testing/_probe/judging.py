@@ -145,7 +145,9 @@ class Judge:
             return _fact(name, says, saw, NOT_SEEN, made)
         if made.number:
             return _fact(name, says, f"{answer.send.told}: carried out{made}", DIFFERS, made)
-        if answer.kind in {Kind.UNKNOWN, Kind.IN_FRONT, Kind.IN_PROGRESS}:
+        # "Still running", of a write that has its result, is meant for the other data.
+        running = answer.kind is Kind.IN_PROGRESS and not self._story.only("again").succeeded
+        if running or answer.kind in {Kind.UNKNOWN, Kind.IN_FRONT}:
             return _fact(name, says, answer.send.told, NOT_SEEN, made)
         if answer.kind is Kind.MISMATCH:
             return _fact(name, says, answer.send.told, AGREES, made)
