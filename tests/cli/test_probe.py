@@ -256,7 +256,7 @@ def test_ctrl_c_says_what_had_been_sent(
         (("--provider", "stripe-v1", "--header", "X-Key"), "give --provider with a profile's name"),
         (("--provider", "strip"), "'strip' is not a provider profile"),
         (("--provider", "nowhere.json"), "nowhere.json: it cannot be read"),
-        (("--header", "X Key"), "carrier.name"),
+        (("--header", "X Key"), "--header 'X Key' is not the name of a header"),
         (("--header", "Authorization"), "brings its own Authorization header"),
         (("--provider", "stripe-v1", "--retention", "0"), "retention: give a number of seconds"),
         (("--provider", "stripe-v1", "--retention", "nan"), "retention: give a number of seconds"),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
+import os
+import signal
 from datetime import date
 from typing import Any
 
@@ -120,6 +123,24 @@ def test_ctrl_c_ends_it_when_what_was_sent_is_told(after: int) -> None:
         probe(flaky(), order(API, counted=False), http=http, on_send=told.append)
     assert len(told) == writes == {0: 1, 1: 2, 3: 5}[after]
     assert [send.told for send in told if send.status is None] == ["interrupted by Ctrl-C"]
+
+
+def test_ctrl_c_while_two_are_on_their_way_waits_for_what_becomes_of_them() -> None:
+    told: list[ProbeSend] = []
+    numbers = itertools.count(1)
+
+    def handler(_request: httpx.Request) -> httpx.Response:
+        if next(numbers) == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+        return httpx.Response(201, json={"id": "a"})
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with client_of(handler) as http, pytest.raises(KeyboardInterrupt):
+            probe(flaky(), order(API, counted=False), http=http, on_send=told.append)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert [send.status for send in told] == [201] * 5
 
 
 # --- wrong calls -------------------------------------------------------------------------------------------------

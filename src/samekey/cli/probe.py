@@ -131,7 +131,7 @@ def _told(sends: list[ProbeSend]) -> Iterator[None]:
 
 
 def _ask(plan: ProbePlan) -> None:
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         leave(Exit.USAGE, f"there is no terminal to ask on; add --yes to send {count(plan.writes, 'write')}.")
     if not typer.confirm(f"Send {count(plan.writes, 'write')} to {plan.origin}?", err=True):
         leave(Exit.FAILED, "not agreed to; nothing was sent.")
@@ -143,7 +143,12 @@ def _provider(name: str | None, header: str | None, request: ProbeRequest) -> Pr
             "give --provider with a profile's name (see 'samekey providers'), or --header with the name of the header."
         )
     if header is not None:
-        return Provider(_host(request.url), carrier={"kind": "header", "name": header})
+        try:
+            return Provider(_host(request.url), carrier={"kind": "header", "name": header})
+        except UsageError:
+            raise UsageError(
+                f"--header {header!r} is not the name of a header; give one like Idempotency-Key."
+            ) from None
     if name is None or not name.lower().endswith((".json", ".toml")):
         return load(name or "")
     fields = read_mapping(name)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 from samekey._core.classify import Kind, recognises
 from samekey._core.reading import is_json
 from samekey.providers import facts as words
-from samekey.testing._probe.codes import path_of
 
 if TYPE_CHECKING:
     from samekey.provider import Provider
@@ -33,8 +32,9 @@ def learn(provider: Provider, wire: Wire, story: Story, judge: Judge, retention:
             "name": provider.carrier.name,
         }
         found["methods"] = [wire.method]
-        found |= _repeated(provider, wire, story, judge)
-        found |= _answers(provider, story, judge, notes)
+        repeated = _repeated(provider, story, judge)
+        found |= repeated | _answers(provider, story, judge, notes)
+        _part(found, notes)
         if "later" in story.rounds:
             found |= _expiry(provider, story, judge, retention or 0.0, notes)
     else:
@@ -48,15 +48,13 @@ def learn(provider: Provider, wire: Wire, story: Story, judge: Judge, retention:
     return found
 
 
-def _repeated(provider: Provider, wire: Wire, story: Story, judge: Judge) -> dict[str, Any]:
+def _repeated(provider: Provider, story: Story, judge: Judge) -> dict[str, Any]:
     again = story.only("again")
     if again.kind is Kind.DONE_BEFORE:
         return {"already_done": _known(provider, "already_done", again)}
-    if again.kind is Kind.REFUSED and again.code is not None and story.made("again").counted:
-        place = _place_of(wire, again, story.first.reference)
-        return {"already_done": [{**_by_code(again), "id_at": place}]} if place else {}
-    if again.kind is not Kind.SUCCESS:
-        return {}
+    done = judge.done()
+    if done is not None:
+        return {"already_done": [{"status": again.send.status, "code_at": done[0], "code": done[1], "id_at": done[2]}]}
     if again.marked and not story.first.marked and provider.replay_marker is not None:
         return {"replay_marker": list(provider.replay_marker)}
     marker = judge.marker()
@@ -65,9 +63,6 @@ def _repeated(provider: Provider, wire: Wire, story: Story, judge: Judge) -> dic
 
 def _answers(provider: Provider, story: Story, judge: Judge, notes: list[str]) -> dict[str, Any]:
     mismatch, running = _mismatch(provider, story, judge, notes), _running(provider, judge, notes)
-    if mismatch and mismatch == running:
-        notes.append("Other data under a key and a request that is still running are answered alike.")
-        return {}
     found: dict[str, Any] = {}
     if mismatch:
         found["mismatch"] = mismatch
@@ -76,6 +71,27 @@ def _answers(provider: Provider, story: Story, judge: Judge, notes: list[str]) -
     if running:
         found["in_progress"] = running
     return found
+
+
+def _part(found: dict[str, Any], notes: list[str]) -> None:
+    """Takes out what cannot be told apart: one answer has one meaning."""
+
+    def alike(one: str, other: str) -> bool:
+        first, second = (
+            [{name: value for name, value in each.items() if name != "id_at"} for each in found.get(field, ())]
+            for field in (one, other)
+        )
+        return any(each in second for each in first)
+
+    if alike("in_progress", "mismatch") or alike("in_progress", "already_done"):
+        notes.append("A request that is still running is answered like another one under a known key.")
+        del found["in_progress"]
+        found.pop("mismatch", None)
+        found.pop("already_done", None)
+    elif alike("mismatch", "already_done"):
+        # What is sent again under a key is always the same, so it means that.
+        notes.append("Other data under a key are answered like the same data.")
+        del found["mismatch"]
 
 
 def _mismatch(provider: Provider, story: Story, judge: Judge, notes: list[str]) -> list[dict[str, Any]]:
@@ -117,7 +133,7 @@ def _expiry(provider: Provider, story: Story, judge: Judge, seconds: float, note
     if made.number:
         notes.append(f"After {span} the key was forgotten.")
         return {"after_expiry": "executes_as_new"}
-    if made.number == 0 and later.kind is story.only("again").kind:
+    if judge.still_known():
         notes.append(f"After {span} the key was still known; how long it is, is for the API's documentation to say.")
     return {}
 
@@ -136,8 +152,3 @@ def _by_code(answer: Answer) -> dict[str, Any]:
     if answer.code is None:  # pragma: no cover - asked before
         raise AssertionError
     return {"status": answer.send.status, "code_at": answer.code[0], "code": answer.code[1]}
-
-
-def _place_of(wire: Wire, answer: Answer, reference: str | None) -> str | None:
-    place = None if answer.reply is None or reference is None else path_of(answer.reply, reference)
-    return None if place is None or wire.secrets.in_(place) else place

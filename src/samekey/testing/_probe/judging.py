@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from samekey._core.classify import Kind, recognises
 from samekey.providers import facts as words
+from samekey.testing._probe.codes import path_of
 from samekey.testing._probe.values import ProbeFact, ProbeVerdict
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _MARKERS: Final = re.compile(r"idempoten|replay|repeatab|duplicate", re.IGNORECASE)
 _MARK: Final = re.compile(r"[A-Za-z][A-Za-z-]{0,31}")
 """A word, such as `true` or `hit`: a mark is the same for every key."""
+
+_SILENT: Final = "says nothing about the key"
 
 AGREES, DIFFERS = ProbeVerdict.AGREES, ProbeVerdict.DIFFERS
 NOT_SEEN, UNKNOWN = ProbeVerdict.NOT_SEEN, ProbeVerdict.UNKNOWN
@@ -59,13 +62,20 @@ class Judge:
 
     @property
     def honours(self) -> bool | None:
-        """Whether the API honours the key, one after the other and at once; None if it cannot be told."""
-        again, together = self._story.made("again").number, None
-        if self._wire.profile.keyed:
-            together = self._story.made_together().number
-        if (again or 0) > 0 or (together or 0) > 1:
+        """Whether the API carries out a key once, whatever comes with it and when; None if it cannot be told."""
+        story, keyed = self._story, self._wire.profile.keyed
+        again = story.made("again").number
+        other = story.made("other").number if keyed else None
+        together = story.made_together().number if keyed else None
+        if again or other or (together or 0) > 1:
             return False
-        return True if (again, together) == (0, 1) else None
+        known = story.only("again").succeeded or self.done() is not None
+        return True if (again, together) == (0, 1) and known and self.at_once else None
+
+    @property
+    def at_once(self) -> bool:
+        """Whether the answers to two at once say anything about the key."""
+        return all(answer.tells for answer in self._story.rounds["together"].answers)
 
     @property
     def other_is_valid(self) -> bool:
@@ -77,6 +87,17 @@ class Judge:
         both = self._story.rounds["together"].answers
         losers = [answer for answer in both if not answer.succeeded]
         return losers[0] if len(losers) == 1 else None
+
+    def done(self) -> tuple[str, str, str] | None:
+        """Where a refusal of the repetition has its code, the code, and where it names the object that the first made.
+
+        Any other refusal may be about the data: an API without keys may refuse two customers of one name.
+        """
+        again, reference = self._story.only("again"), self._story.first.reference
+        if again.kind is not Kind.REFUSED or again.reply is None or again.code is None or reference is None:
+            return None
+        place = path_of(again.reply, reference)
+        return None if place is None or self._wire.secrets.in_(place) else (*again.code, place)
 
     def marker(self) -> tuple[str, str] | None:
         """A header that only the repeated answer has, and that reads like a mark."""
@@ -94,6 +115,11 @@ class Judge:
         reply = self._story.only("later").reply
         return reply is not None and any(recognises(each, reply) for each in self._wire.profile.expired)
 
+    def still_known(self) -> bool:
+        """Whether the late repetition was answered as the early one was."""
+        later, again = self._story.only("later"), self._story.only("again")
+        return later.tells and later.kind is again.kind and self._story.made("later").number == 0
+
     # One fact each
 
     def _again(self) -> ProbeFact:
@@ -104,6 +130,9 @@ class Judge:
             return _fact("the same again", says, _unclear(made, self._story.only("again")), NOT_SEEN, made)
         if made.number:
             return _fact("the same again", says, f"a second effect{made}", DIFFERS if keyed else AGREES, made)
+        answer = self._story.only("again")
+        if not answer.tells:
+            return _fact("the same again", says, f"{answer.send.told}, which {_SILENT}", NOT_SEEN, made)
         return _fact("the same again", says, f"no second effect{made}", AGREES if keyed else UNKNOWN, made)
 
     def _repeated(self) -> ProbeFact:
@@ -147,7 +176,7 @@ class Judge:
             return _fact(name, says, f"{answer.send.told}: carried out{made}", DIFFERS, made)
         # "Still running", of a write that has its result, is meant for the other data.
         running = answer.kind is Kind.IN_PROGRESS and not self._story.only("again").succeeded
-        if running or answer.kind in {Kind.UNKNOWN, Kind.IN_FRONT}:
+        if running or not answer.tells:
             return _fact(name, says, answer.send.told, NOT_SEEN, made)
         if answer.kind is Kind.MISMATCH:
             return _fact(name, says, answer.send.told, AGREES, made)
@@ -162,11 +191,11 @@ class Judge:
     def _together(self) -> ProbeFact:
         made = self._story.made_together()
         both = " and ".join(answer.send.told for answer in self._story.rounds["together"].answers)
-        if made.number == 1:
+        if made.number == 1 and self.at_once:
             return _fact("two at once", "one effect", f"one effect{made}", AGREES, made)
         if made.number and made.number > 1:
             return _fact("two at once", "one effect", f"{made.number} effects{made}", DIFFERS, made)
-        saw = f"{both}: no effect" if made.number == 0 else f"{both}: cannot be told{made}"
+        saw = f"{both}: cannot be told{made}" if made.number is None else f"{both}, which {_SILENT}"
         return _fact("two at once", "one effect", saw, NOT_SEEN, made)
 
     def _running(self) -> ProbeFact:
@@ -178,8 +207,8 @@ class Judge:
             return ProbeFact(name=name, says=says, saw=saw, verdict=NOT_SEEN)
         if loser.kind is Kind.IN_PROGRESS:
             return ProbeFact(name=name, says=says, saw=loser.send.told, verdict=AGREES)
-        if loser.kind in {Kind.IN_FRONT, Kind.UNKNOWN}:
-            saw = f"{loser.send.told}, which says nothing about the key"
+        if not loser.tells:
+            saw = f"{loser.send.told}, which {_SILENT}"
             return ProbeFact(name=name, says=says, saw=saw, verdict=NOT_SEEN)
         verdict = DIFFERS if self._provider.in_progress else UNKNOWN
         return ProbeFact(name=name, says=says, saw=loser.send.told, verdict=verdict)
@@ -196,7 +225,7 @@ class Judge:
             saw, end = f"{answer.send.told}: too old", "rejected"
         elif made.number:
             saw, end = f"carried out anew{made}", "executes_as_new"
-        elif made.number == 0 and answer.kind is self._story.only("again").kind:
+        elif self.still_known():
             return _fact(name, says, f"still known{made}", UNKNOWN if window is None else AGREES, made)
         else:
             return _fact(name, says, _unclear(made, answer), NOT_SEEN, made)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from threading import Barrier, BrokenBarrierError
@@ -195,7 +195,8 @@ class _Run:
         try:
             with ThreadPoolExecutor(2) as pool:
                 try:
-                    wait([pool.submit(send) for _ in range(2)])
+                    for each in [pool.submit(send) for _ in range(2)]:
+                        each.result()
                 finally:
                     both.abort()
         except BaseException:

@@ -16,6 +16,7 @@ from samekey.http.exchange import exchange
 from samekey.http.guard import check_client
 from samekey.http.library import library_of
 from samekey.http.outgoing import prepare
+from samekey.http.scrub import scrub
 from samekey.http.urls import bare, origin_of, shown
 from samekey.testing._probe.codes import code_of
 from samekey.testing._probe.secrets import Secrets
@@ -67,6 +68,11 @@ class Answer:
     def succeeded(self) -> bool:
         """Whether the API says that the object is there."""
         return self.kind in {Kind.SUCCESS, Kind.DONE_BEFORE}
+
+    @property
+    def tells(self) -> bool:
+        """Whether it says anything about the key: not what stands in front of the API (401, 429), nor a failure (5xx)."""
+        return self.kind not in {Kind.IN_FRONT, Kind.UNKNOWN}
 
 
 class Wire:
@@ -138,7 +144,7 @@ class Wire:
         prepared = self._read(where)
         reply, failure, error = self._exchange(prepared.request, prepared.auth)
         if error is not None and not isinstance(error, Exception):
-            raise error
+            raise scrub(error)
         if reply is None:
             raise CountError("no answer" if failure is None else failure.summary)
         if reply.status != 200:
