@@ -170,7 +170,7 @@ class Provider(_Fact):
             conflict that names the object, or a rejection.
         silent_mismatch: whether other data under a known key get the first answer, without a word.
         notes: what else a user should know.
-        tier: "P" for primary sources, "S" for secondary ones.
+        tier: "P" for primary sources, "S" for secondary ones, "probed" for what `samekey probe` has seen.
         tiers: the fields that rest on other sources than `tier` says.
         checked: the day on which the facts were taken from the sources.
         sources: where the facts come from.
@@ -213,8 +213,8 @@ class Provider(_Fact):
     repeat: Literal["stored", "current", "conflict", "rejected"] | None = None
     silent_mismatch: bool = False
     notes: tuple[str, ...] = ()
-    tier: Literal["P", "S"] | None = None
-    tiers: dict[str, Literal["P", "S"]] = Field(default_factory=dict)
+    tier: Literal["P", "S", "probed"] | None = None
+    tiers: dict[str, Literal["P", "S", "probed"]] = Field(default_factory=dict)
     checked: date | None = None
     sources: tuple[str, ...] = ()
 
@@ -256,6 +256,10 @@ class Provider(_Fact):
         own = {name: value for name in ("carrier", "window") if (value := getattr(endpoint, name)) is not None}
         methods = self.methods | {endpoint.method} if endpoint.method else self.methods
         return self.model_copy(update={"methods": methods, **own})
+
+    def on(self, method: str, path: str) -> "Provider":
+        """The profile as it is for one request."""
+        return next((self.at(each) for each in self.endpoints if each.matches(method, path)), self)
 
     def profile(self) -> Profile:
         """The profile as the core uses it."""

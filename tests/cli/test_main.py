@@ -51,7 +51,7 @@ def test_the_version_is_told() -> None:
 
 
 def test_help_tells_the_exit_codes_and_fits_eighty_columns(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ([], ["list"], ["show"], ["demo"]):
+    for command in ([], ["list"], ["show"], ["providers"], ["probe"], ["demo"]):
         assert run([*command, "--help"]) == 0
         lines = capsys.readouterr().out.splitlines()
         text = " ".join(" ".join(lines).split())
@@ -162,4 +162,4 @@ def test_a_terminal_with_a_small_alphabet_is_no_obstacle(store: str, connect: Ca
 
 
 def test_all_commands_are_functions_of_one_app() -> None:
-    assert [command.name for command in app.registered_commands] == ["list", "show", "providers", "demo"]
+    assert [command.name for command in app.registered_commands] == ["list", "show", "providers", "probe", "demo"]

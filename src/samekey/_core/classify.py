@@ -256,12 +256,13 @@ def _directive(profile: Profile, reply: Reply) -> bool | None:
 
 def _detected(detectors: tuple[Detector, ...], reply: Reply) -> Detector | None:
     for detector in detectors:  # most profiles have none, and a generator for each list would cost more
-        if _matches(detector, reply):
+        if recognises(detector, reply):
             return detector
     return None
 
 
-def _matches(detector: Detector, reply: Reply) -> bool:
+def recognises(detector: Detector, reply: Reply) -> bool:
+    """Whether a reply has all that a detector looks for."""
     if detector.status is not None and detector.status != reply.status:
         return False
     if detector.header is not None:

@@ -12,6 +12,7 @@ import typer
 from samekey.cli.demo.command import demo
 from samekey.cli.exits import EXIT_CODES, Exit, complain
 from samekey.cli.list_ import list_actions
+from samekey.cli.probe import probe
 from samekey.cli.providers import providers
 from samekey.cli.show import show
 
@@ -31,6 +32,7 @@ app: Final = typer.Typer(
 app.command("list", epilog=EPILOG)(list_actions)
 app.command("show", epilog=EPILOG)(show)
 app.command("providers", epilog=EPILOG)(providers)
+app.command("probe", epilog=EPILOG)(probe)
 app.command("demo", epilog=EPILOG)(demo)
 
 

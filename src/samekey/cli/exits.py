@@ -24,15 +24,17 @@ class Exit(IntEnum):
     USAGE = 2
     NOT_FOUND = 3
     STORE = 4
+    DIFFERS = 5
     INTERRUPTED = 130
 
 
 EXIT_CODES: Final = {
     Exit.OK: "done",
-    Exit.FAILED: "demo: samekey made a duplicate or lost an order",
+    Exit.FAILED: "demo: samekey made a duplicate or lost an order; probe: it ended early, or was not agreed to",
     Exit.USAGE: "wrong option or argument; a key that fits more than one action",
     Exit.NOT_FOUND: "no such store, or no such action in it",
     Exit.STORE: "the store cannot be used",
+    Exit.DIFFERS: "probe: the API differs from its profile",
     Exit.INTERRUPTED: "Ctrl-C",
 }
 """The exit codes of all commands, for `--help` and the documentation."""

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 UNKNOWN: Final = "unknown"
 """What a fact says that nobody has stated. samekey then takes the careful way."""
 
-_TIERS: Final = {"P": "the provider's own documentation or source", "S": "secondary sources"}
+_TIERS: Final = {
+    "P": "the provider's own documentation or source",
+    "S": "secondary sources",
+    "probed": "seen in a sandbox, not documented",
+}
 _STORED: Final = {
     "all": "every answer, errors too",
     "2xx_4xx": "2xx and 4xx; a 5xx is executed again",

@@ -3,9 +3,21 @@
 `FlakyServer` is a real server on a loopback port; `FaultTransport` offers the same behaviour to an
 `httpx.Client` without a socket. Both are a `ModelAPI`: script faults with `script` or `chaos`, then
 compare what the client believes with `effects`.
+
+`probe` asks a sandbox of a real API whether it does with keys what a profile says.
 """
 
 from samekey.testing._holds import Hold, Point
+from samekey.testing._probe import (
+    ProbeCount,
+    ProbeFact,
+    ProbePlan,
+    ProbeRequest,
+    ProbeResult,
+    ProbeSend,
+    ProbeVerdict,
+    probe,
+)
 from samekey.testing._rules import Behaviour
 from samekey.testing._values import Commit, Delivery, Reply, Wire
 from samekey.testing.faults import LOST_REPLIES, Exchange, Fault
@@ -27,7 +39,15 @@ __all__ = [
     "Hold",
     "ModelAPI",
     "Point",
+    "ProbeCount",
+    "ProbeFact",
+    "ProbePlan",
+    "ProbeRequest",
+    "ProbeResult",
+    "ProbeSend",
+    "ProbeVerdict",
     "Reply",
     "Seen",
     "Wire",
+    "probe",
 ]
