@@ -1,6 +1,6 @@
 """The rules of the protocol, each taken out: a simulated history must break a promise.
 
-R8 (purge) and R17 (volatile stores) have no code yet, and R0 is the API's.
+R8 (purge) is in `desk_guards`, for no history purges; R17 (volatile stores) has no code yet, and R0 is the API's.
 """
 
 from tests.mutants.mutant import Edit, rule

@@ -179,7 +179,12 @@ def scope_names_differ(plan: Plan, names: tuple[str, ...]) -> UsageError:
 
 def rejected(record: Record, *, status: int | None, stored: bool, in_front: bool) -> ActionRejectedError:
     """The API refused."""
-    if stored:
+    if stored and record.reason == "did_not_happen":
+        text = (
+            f"was ruled on {clock(record.completed_at)} not to have happened, while this run was under way; run it again "
+            f"to send it under a new key."
+        )
+    elif stored:
         text = (
             f"the API refused it with HTTP {status} on {clock(record.completed_at)} and was not asked again; change the "
             f'data, or use on_rejected="new_generation" to ask again with the same.'
@@ -189,6 +194,15 @@ def rejected(record: Record, *, status: int | None, stored: bool, in_front: bool
     else:
         text = f"the API refused it with HTTP {status} and nothing happened; correct the data and run it again."
     return ActionRejectedError(f"{record.label}: {text}", **context(record, retry_safe=in_front))
+
+
+def rejected_long_ago(record: Record) -> ActionRejectedError:
+    """The API refused, or a person ruled so, and the record has been purged since."""
+    return ActionRejectedError(
+        f"{record.label}: ended without an effect on {clock(record.completed_at)}, and its record has been purged, so "
+        f"nothing was sent; name a new action if it is wanted after all.",
+        **context(record),
+    )
 
 
 def not_sent(record: Record, *, summary: str, attempts: int, spent: float, retry_after: float | None) -> NotSentError:
@@ -223,7 +237,7 @@ def needs_review(record: Record, reason: str) -> NeedsReviewError:
     if reason == "window_unknown":
         what = f"declare window= as the API's documentation has it and run it again, or look at {host(record)}"
     else:
-        what = f"look at {host(record)} whether it happened ('samekey show {short}' tells what was sent and when)"
+        what = f"look at {host(record)}, then run 'samekey resolve {short}' with --happened or --did-not-happen"
     return NeedsReviewError(
         f"{record.label}: sent {sent} without a usable answer, and {REASONS.get(reason, reason)}, so it is not sent again; "
         f"{what}.",

@@ -3,7 +3,7 @@
 import time
 import weakref
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from os import PathLike
 from typing import Final
@@ -17,6 +17,8 @@ from samekey._core.verbs import (
     Existing,
     Renewal,
     Renewed,
+    Resolution,
+    Resolved,
     ScopeNamesDiffer,
     Settled,
     Settlement,
@@ -24,6 +26,7 @@ from samekey._core.verbs import (
 from samekey.stores import _rows, _sql
 from samekey.stores._codec import decode, encode, moment
 from samekey.stores._connection import Connect, Connection, connect
+from samekey.stores._desk import purge_rows, resolve_rows
 from samekey.stores._engine import Engine
 from samekey.stores._errors import NOT_RECORDED, from_os
 from samekey.stores._files import Files
@@ -166,6 +169,18 @@ class SQLiteStore:
         running.end(task)
         return answer
 
+    def resolve(self, resolution: Resolution) -> Resolved | Existing | None:
+        """Writes what a person decided, durably. See `Store.resolve`."""
+        answer = self._engine.write(partial(resolve_rows, self._is_alive, resolution), full=True, so=NOT_RECORDED)
+        self._engine.keeper.note(_ROW_PAGES, erased=True)
+        return self._existing(answer) if isinstance(answer, Found) else answer
+
+    def purge(self, at: datetime, *, limit: int) -> int:
+        """Turns settled records that have expired into tombstones. See `Store.purge`."""
+        count = self._engine.write(partial(purge_rows, at, limit), full=True, so=NOT_RECORDED)
+        self._engine.keeper.note(_ROW_PAGES * count, erased=True)
+        return count
+
     def get(self, identity: str) -> Existing | None:
         """The highest generation of an identity and whether its holder is alive."""
 
@@ -239,11 +254,18 @@ class SQLiteStore:
         record = found.record
         if record.holder is None or record.settled:
             return Existing(record, high_water=found.high_water)
+        own = record.holder == self._me().name
+        alive = self._is_alive(record)
+        return Existing(record, alive=alive, own=own and alive, high_water=found.high_water)
+
+    def _is_alive(self, record: Record) -> bool:
+        """Whether the task that holds the record may still be at work."""
+        if record.holder is None:
+            return False
         me = self._me()
         if record.holder == me.name:
-            own = (record.identity, record.generation, record.fence) in me.running
-            return Existing(record, alive=own, own=own, high_water=found.high_water)
-        return Existing(record, alive=me.is_alive(record.holder), high_water=found.high_water)
+            return (record.identity, record.generation, record.fence) in me.running
+        return me.is_alive(record.holder)
 
     # --- the end ---------------------------------------------------------------------------------------------
 
