@@ -16,7 +16,7 @@ from samekey.cli.exits import EXIT_CODES
 from samekey.providers import NAMES, load
 from samekey.providers.facts import carrier, facts, window
 
-COMMANDS = ("demo", "list", "providers", "show")
+COMMANDS = ("demo", "list", "show", "review", "resolve", "purge", "export", "providers")
 
 
 def diagram() -> str:

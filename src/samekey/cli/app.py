@@ -11,8 +11,12 @@ import typer
 
 from samekey.cli.demo.command import demo
 from samekey.cli.exits import EXIT_CODES, Exit, complain
+from samekey.cli.export import export
 from samekey.cli.list_ import list_actions
 from samekey.cli.providers import providers
+from samekey.cli.purge import purge
+from samekey.cli.resolve import resolve
+from samekey.cli.review import review
 from samekey.cli.show import show
 
 if TYPE_CHECKING:
@@ -30,6 +34,10 @@ app: Final = typer.Typer(
 )
 app.command("list", epilog=EPILOG)(list_actions)
 app.command("show", epilog=EPILOG)(show)
+app.command("review", epilog=EPILOG)(review)
+app.command("resolve", epilog=EPILOG)(resolve)
+app.command("purge", epilog=EPILOG)(purge)
+app.command("export", epilog=EPILOG)(export)
 app.command("providers", epilog=EPILOG)(providers)
 app.command("demo", epilog=EPILOG)(demo)
 

@@ -24,6 +24,8 @@ class Exit(IntEnum):
     USAGE = 2
     NOT_FOUND = 3
     STORE = 4
+    REFUSED = 5
+    OPEN = 6
     INTERRUPTED = 130
 
 
@@ -33,6 +35,8 @@ EXIT_CODES: Final = {
     Exit.USAGE: "wrong option or argument; a key that fits more than one action",
     Exit.NOT_FOUND: "no such store, or no such action in it",
     Exit.STORE: "the store cannot be used",
+    Exit.REFUSED: "the decision was refused: the record is another by now, is being worked on, or does not allow it",
+    Exit.OPEN: "review --check: there are actions that need somebody; recover, recheck: some are still open",
     Exit.INTERRUPTED: "Ctrl-C",
 }
 """The exit codes of all commands, for `--help` and the documentation."""

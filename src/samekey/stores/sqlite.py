@@ -171,6 +171,7 @@ class SQLiteStore:
 
     def resolve(self, resolution: Resolution) -> Resolved | Existing | None:
         """Writes what a person decided, durably. See `Store.resolve`."""
+        self._me()  # which opens the store, and a transaction cannot
         answer = self._engine.write(partial(resolve_rows, self._is_alive, resolution), full=True, so=NOT_RECORDED)
         self._engine.keeper.note(_ROW_PAGES, erased=True)
         return self._existing(answer) if isinstance(answer, Found) else answer
