@@ -16,7 +16,9 @@ from samekey.cli.exits import EXIT_CODES
 from samekey.providers import NAMES, load
 from samekey.providers.facts import carrier, facts, window
 
-COMMANDS = ("demo", "list", "show", "review", "resolve", "purge", "export", "providers")
+COMMANDS = (
+    "demo", "list", "show", "review", "resolve", "recheck", "recover", "doctor", "purge", "export", "providers",
+)  # fmt: skip
 
 
 def diagram() -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
@@ -16,17 +14,17 @@ import httpx
 from samekey._core.keys import Identity, Scope, identify, scope_texts
 from samekey._core.model import Record
 from samekey._core.states import Status
+from samekey._core.verbs import Existing
 from samekey.action import Action
 from samekey.contracts import Operation, RetryPolicy
-from samekey.engine import Engine, lease_too_short
+from samekey.engine import Engine
 from samekey.errors import UsageError
-from samekey.http.checks import attempt_seconds
-from samekey.http.guard import build_client, check_client
-from samekey.http.library import HTTPX, Library, library_of
 from samekey.http.urls import origin_of, shown
 from samekey.provider import Provider
 from samekey.providers import ProviderName, choose
 from samekey.providers.facts import span
+from samekey.reconcile import looks_up
+from samekey.settings import by_name, check_choices, check_lease, http_client, secret_of, unknown_name
 from samekey.stores import Store, open_store
 
 if TYPE_CHECKING:
@@ -41,9 +39,6 @@ else:
 
 RECOVERIES_PER_SECOND: Final = 10
 """How fast `recover()` sends: a backlog must not become a storm."""
-
-SHORT_SECRET_BYTES: Final = 16
-"""Below this a secret is guessable, and so are the keys made from it."""
 
 _USUAL: Any = object()  # stands for `RetryPolicy()`: making one validates, which no import has to wait for
 
@@ -141,16 +136,16 @@ class Client(Generic[ResponseT]):
     ) -> None:
         """See the class."""
         retry = RetryPolicy() if retry is _USUAL else retry
-        _check_choices(keep=keep, freeze=freeze, actor=actor, retry=retry, window=window)
-        self._operations = _by_name(operations)
+        check_choices(keep=keep, freeze=freeze, actor=actor, retry=retry, window=window)
+        self._operations = by_name(operations)
         self._provider = choose(provider, window, str(base_url or getattr(http, "base_url", "")))
-        self._library, self._http = _http_client(base_url, http, timeout, httpx_client_options)
+        self._library, self._http = http_client(base_url, http, timeout, httpx_client_options)
         self._owns_http = http is None
         self._owns_store = store is None or isinstance(store, str | os.PathLike)
         self._actor = actor
         self._window = window
         self._store = open_store(store)
-        _check_lease(self._store, self._http)
+        check_lease(self._store, self._http)
         self._engine: Engine[Any, ResponseT] = Engine(
             library=self._library,
             http=self._http,
@@ -159,7 +154,7 @@ class Client(Generic[ResponseT]):
             window=window,
             store=self._store,
             retry=retry,
-            secret=_secret_of(secret),
+            secret=secret_of(secret),
             keep=keep,
             freeze=freeze,
         )
@@ -238,22 +233,69 @@ class Client(Generic[ResponseT]):
             UsageError: the client has no base URL.
             StoreError: the store cannot be used.
         """
-        if not self._http.base_url.host:
-            raise UsageError(
-                "recover: this client has no base_url, so nobody can say which records are its own; give one."
-            )
-        self._engine.secret()
-        records = self._store.find(
-            statuses=_LEFT_BEHIND, actor_id=self._actor, origin=origin_of(self._http.base_url), limit=limit
-        )
         settled: list[Record] = []
         left: list[Record] = []
-        for number, record in enumerate(records):
+        for number, record in enumerate(self._left_behind(limit)):
             if number:
                 self._engine.clock.sleep(1 / RECOVERIES_PER_SECOND)
             after = self._recover_one(record)
             (settled if after.settled else left).append(after)
         return Recovery(tuple(settled), tuple(left))
+
+    def recoverable(self, *, limit: int | None = None) -> Recovery:
+        """What `recover()` would do now: `settled` has what it would send again, `left` what it would leave.
+
+        Nothing is sent and nothing is written.
+
+        Args:
+            limit: most records to look at.
+
+        Raises:
+            UsageError: the client has no base URL.
+            StoreError: the store cannot be used.
+        """
+        settled: list[Record] = []
+        left: list[Record] = []
+        for record in self._left_behind(limit):
+            existing = self._recoverable(record)
+            sends = existing is not None and self._engine.would_send(existing, self._cautious(record))
+            (settled if sends else left).append(record)
+        return Recovery(tuple(settled), tuple(left))
+
+    def recheck(self, record: Record) -> Record:
+        """Looks up now what became of an action, with its operation's `reconcile` or the profile's own look-up.
+
+        What that settles is written down; otherwise the record stays as it is, and the evidence goes into its timeline.
+        Nothing is sent but the look-up's reads.
+
+        Args:
+            record: from `record()`, or from the store; it must be of this client's origin, actor and operations.
+
+        Returns:
+            The record as it is then.
+
+        Raises:
+            UsageError: it is not this client's, is being worked on, or there is no look-up for it.
+            StoreError: the store cannot be used.
+        """
+        self._engine.secret()
+        operation = self._operations.get(record.operation_name)
+        existing = self._store.get(record.identity)
+        if operation is None:
+            raise UsageError(
+                f"{record.label}: this client's operations= has no {record.operation_name!r}, so no look-up."
+            )
+        if existing is None or record.actor_id != self._actor or record.origin != origin_of(self._http.base_url):
+            raise UsageError(f"{record.label}: belongs to {record.actor_id!r} at {record.origin}, not to {self!r}.")
+        if existing.record.settled:
+            return existing.record
+        if existing.alive or existing.record.status is Status.PENDING:
+            raise UsageError(
+                f"{record.label}: is being sent or was not sent, so there is nothing to look up; run it again."
+            )
+        if not looks_up(operation, self._provider.lookup):
+            raise UsageError(f"{record.label}: has no look-up; give the operation reconcile=, see samekey.lookups.")
+        return self._engine.recheck(existing, operation) or existing.record
 
     def close(self) -> None:
         """Writes what could not be written before, and closes what it opened itself."""
@@ -267,17 +309,31 @@ class Client(Generic[ResponseT]):
             if self._owns_http:
                 self._http.close()
 
+    def _left_behind(self, limit: int | None) -> list[Record]:
+        if not self._http.base_url.host:
+            raise UsageError(
+                "recover: this client has no base_url, so nobody can say which records are its own; give one."
+            )
+        self._engine.secret()
+        origin = origin_of(self._http.base_url)
+        return self._store.find(statuses=_LEFT_BEHIND, actor_id=self._actor, origin=origin, limit=limit)
+
     def _recover_one(self, record: Record) -> Record:
+        existing = self._recoverable(record)
+        return record if existing is None else self._engine.recover(existing, self._cautious(record)) or record
+
+    def _recoverable(self, record: Record) -> Existing | None:
+        """The record with its holder, if a recovery may touch it."""
         existing = self._store.get(record.identity)
         if existing is None or existing.alive or record.frozen_request is None:
-            return record
-        if existing.record.generation != record.generation or record.provider != self._provider.name:
-            return record
-        operation = self._operations.get(record.operation_name)
-        if operation is None:
-            # Its contract is not at hand, and may ask for caution.
-            operation = Operation(record.operation_name, on_server_error="review")
-        return self._engine.recover(existing, operation) or record
+            return None
+        same = existing.record.generation == record.generation and record.provider == self._provider.name
+        return existing if same else None
+
+    def _cautious(self, record: Record) -> Operation:
+        """The record's operation; where its contract is not at hand, one that asks for caution, as it might."""
+        known = self._operations.get(record.operation_name)
+        return known or Operation(record.operation_name, on_server_error="review")
 
     def _operation(self, operation: Operation | str) -> Operation:
         if isinstance(operation, Operation):
@@ -287,7 +343,7 @@ class Client(Generic[ResponseT]):
         if self._operations:
             known = self._operations.get(operation)
             if known is None:
-                raise UsageError(_unknown_name(operation, self._operations))
+                raise UsageError(unknown_name(operation, self._operations))
             return known
         if operation not in self._by_free_name:
             self._by_free_name[operation] = Operation(operation)
@@ -295,68 +351,3 @@ class Client(Generic[ResponseT]):
 
     def _identity(self, operation: Operation, scope: Scope) -> Identity:
         return identify(self._actor, operation.name, scope_texts(operation.name, operation.scope, scope))
-
-
-def _unknown_name(name: str, known: Mapping[str, Operation]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return f"{name!r} is not an operation of this client{hint}; another name would be another action with another key."
-
-
-def _by_name(operations: Iterable[Operation]) -> dict[str, Operation]:
-    found: dict[str, Operation] = {}
-    for operation in operations:
-        if not isinstance(operation, Operation):
-            raise UsageError(f"operations= holds a {type(operation).__name__}; give Operation objects.")
-        if operation.name in found:
-            raise UsageError(f"operations= holds {operation.name!r} twice; one name is one contract.")
-        found[operation.name] = operation
-    return found
-
-
-def _check_choices(*, keep: str, freeze: str, actor: object, retry: object, window: object) -> None:
-    if keep not in {"response", "reference"}:
-        raise UsageError(f'keep={keep!r} is unknown; give "response" or "reference".')
-    if freeze not in {"request", "nothing"}:
-        raise UsageError(f'freeze={freeze!r} is unknown; give "request" or "nothing".')
-    if not isinstance(actor, str) or not actor:
-        raise UsageError("actor= names the account on whose behalf the client writes; give a non-empty string.")
-    if not isinstance(retry, RetryPolicy):
-        raise UsageError(f"retry= is a {type(retry).__name__}; give a RetryPolicy.")
-    if window is not None and (not isinstance(window, timedelta) or window <= timedelta(0)):
-        raise UsageError("window= is how long the API remembers a key; give a positive timedelta.")
-
-
-def _http_client(base_url: Any, http: Any, timeout: Any, options: Mapping[str, Any]) -> tuple[Library[Any, Any], Any]:
-    if http is None:
-        built: Any = build_client(HTTPX, base_url, timeout, options)
-        return HTTPX, built
-    if options or timeout is not None:
-        names = ", ".join([*options, *(["timeout"] if timeout is not None else [])])
-        raise UsageError(f"http= brings its own settings, so {names} would be ignored; set them on that client.")
-    check_client(http)
-    if str(base_url):
-        if str(http.base_url).rstrip("/") not in {"", str(base_url).rstrip("/")}:
-            raise UsageError("base_url= and the base_url of http= differ; set it on that client only.")
-        http.base_url = base_url
-    return library_of(http), http
-
-
-def _check_lease(store: Store, http: Any) -> None:
-    seconds = attempt_seconds(http.timeout.as_dict())
-    if store.lease is not None and store.lease.total_seconds() <= seconds:
-        raise UsageError(lease_too_short(store.lease, seconds))
-
-
-def _secret_of(secret: str | bytes | None) -> bytes | None:
-    given = secret if secret is not None else os.environ.get("SAMEKEY_SECRET") or None
-    if given is None:
-        return None
-    data = given.encode() if isinstance(given, str) else bytes(given)
-    if not data:
-        raise UsageError("secret= is empty, which would make every key guessable; leave it out, or give a random one.")
-    if len(data) < SHORT_SECRET_BYTES:
-        logging.getLogger("samekey").warning(
-            "the secret has fewer than %d bytes, so its keys can be guessed", SHORT_SECRET_BYTES
-        )
-    return data

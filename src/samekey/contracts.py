@@ -155,7 +155,8 @@ class Operation(Declared):
         on_server_error: after a 5xx do as the profile says, send again, or stop for review.
         reconcile: `reconcile(http, record)` looks up what became of an action; returns `Found`, `Absent` or
             `Inconclusive`.
-        absent_after: how long after the last send an `Absent` may count.
+        absent_after: how long after the last send, at the latest moment it can have ended, an `Absent` may count that
+            is declared consistent; never before the API's longest delay is over.
         max_delay: the longest time between a request's first byte and its execution at the API.
         retry: overrides the client's retry policy.
         owner: who answers for it.
@@ -239,4 +240,5 @@ class Operation(Declared):
             on_in_progress=self.on_in_progress,
             on_server_error=self.on_server_error,
             looks_up=self.reconcile is not None,
+            absent_after=self.absent_after,
         )

@@ -16,8 +16,8 @@ from samekey._core.model import Outgoing, Record, Reply
 from samekey._core.plan import Contract, Plan, Profile
 from samekey._core.policy import Backoff
 from samekey._core.reading import reference_of
-from samekey._core.run import Done, LookedUp
-from samekey._core.steps import Send, Step, resume, start
+from samekey._core.run import Done, LookedUp, Run
+from samekey._core.steps import LookUp, Renew, Send, Step, resume, start
 from samekey._core.values import fixed
 from samekey._core.verbs import Existing
 from samekey._drivers.ports import Ports
@@ -181,9 +181,27 @@ class Engine(Generic[ClientT, ResponseT]):
     def recover(self, existing: Existing, operation: Operation) -> Record | None:
         """Finishes what a dead process left, if the rules allow to send its frozen request again."""
         record = existing.record
-        frozen = unfreeze(record.frozen_request or b"")
-        if frozen.body is None:
+        prepared = self._thawed(record)
+        if prepared is None:
             return None  # freeze="nothing": only a run that brings the body can go on
+        plan = self._plan_of(record, operation, prepared)
+        done, _ = self._drive(resume(plan, existing, self.clock.now()), operation, prepared)
+        return done.record
+
+    def _plan_of(self, record: Record, operation: Operation, prepared: Prepared) -> Plan:
+        """The plan of a run whose request comes from the record."""
+        identity = Identity(record.actor_id, record.operation_name, record.scope, record.identity)
+        return self._plan(identity, operation, prepared.outgoing, record.correlation_id, recovering=True)
+
+    def _only_facts(self, record: Record) -> Prepared:
+        """Stands for a request that was not kept, where nothing is to be sent."""
+        options = {"content": b""}
+        return prepare(self.library, self.http, record.method, record.url, options, boundary="", freeze="nothing")
+
+    def _thawed(self, record: Record) -> Prepared | None:
+        """The frozen request, to be sent by today's client; None if it was not kept."""
+        if record.frozen_request is None or (frozen := unfreeze(record.frozen_request)).body is None:
+            return None
         request = thaw(self.library, self.http, frozen)
         auth = self.library.module.USE_CLIENT_DEFAULT
         built = prepare(
@@ -195,10 +213,22 @@ class Engine(Generic[ClientT, ResponseT]):
             boundary="",
             freeze="nothing",
         )
-        prepared = Prepared(request, auth, built.outgoing)
-        identity = Identity(record.actor_id, record.operation_name, record.scope, record.identity)
-        plan = self._plan(identity, operation, prepared.outgoing, record.correlation_id, recovering=True)
-        done, _ = self._drive(resume(plan, existing, self.clock.now()), operation, prepared)
+        return Prepared(request, auth, built.outgoing)
+
+    def would_send(self, existing: Existing, operation: Operation) -> bool:
+        """Whether `recover` would send the record's frozen request again, now."""
+        prepared = self._thawed(existing.record)
+        if prepared is None:
+            return False
+        plan = self._plan_of(existing.record, operation, prepared)
+        return isinstance(resume(plan, existing, self.clock.now()), Renew)
+
+    def recheck(self, existing: Existing, operation: Operation) -> Record | None:
+        """Looks up what became of an action, and writes it down if that settles it; sends nothing."""
+        record = existing.record
+        prepared = self._thawed(record) or self._only_facts(record)
+        plan = self._plan_of(record, operation, prepared)
+        done, _ = self._drive(LookUp(Run(plan), record, "recheck", ""), operation, prepared)
         return done.record
 
     def close(self) -> None:

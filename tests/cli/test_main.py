@@ -162,5 +162,17 @@ def test_a_terminal_with_a_small_alphabet_is_no_obstacle(store: str, connect: Ca
 
 
 def test_all_commands_are_functions_of_one_app() -> None:
-    names = ["list", "show", "review", "resolve", "purge", "export", "providers", "demo"]
+    names = [
+        "list",
+        "show",
+        "review",
+        "resolve",
+        "recheck",
+        "recover",
+        "doctor",
+        "purge",
+        "export",
+        "providers",
+        "demo",
+    ]
     assert [command.name for command in app.registered_commands] == names

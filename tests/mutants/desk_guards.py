@@ -3,6 +3,7 @@
 from tests.mutants.mutant import guard
 
 RESOLVE = "tests/core/test_resolve.py"
+LOOKING = "tests/core/test_looking.py"
 CONTRACT = "tests/stores/test_contract.py"
 RULINGS = "stores/_rulings.py"
 
@@ -110,5 +111,53 @@ DESK = (
         "return Ruled(events=((row, resolution.refused),))",
         "return Ruled()",
         CONTRACT,
+    ),
+    guard(
+        "desk_absent_consistent",
+        "an absence that nobody calls consistent settles nothing (R3)",
+        "_core/looking.py",
+        "believable = reply.outcome == ABSENT and reply.consistent",
+        "believable = reply.outcome == ABSENT",
+        LOOKING,
+    ),
+    guard(
+        "desk_absent_after",
+        "an absence counts only when nothing can be on its way (R3)",
+        "_core/looking.py",
+        "        if now.wall > counts_at:\n",
+        "        if now.wall:\n",
+        LOOKING,
+    ),
+    guard(
+        "desk_absent_contract",
+        "an absence counts only `absent_after` the last send",
+        "_core/looking.py",
+        "counts_at = later(quiet_at(record), max(0.0, late))",
+        "counts_at = quiet_at(record)",
+        LOOKING,
+    ),
+    guard(
+        "desk_absent_twice",
+        "an absence is asked again before it is believed",
+        "_core/looking.py",
+        "(not pause.stop or (believable and reads < FEWEST_READS))",
+        "not pause.stop",
+        LOOKING,
+    ),
+    guard(
+        "desk_absent_window",
+        "an absence opens no new key while the old one is remembered (R3)",
+        "_core/looking.py",
+        "    if believable and _forgotten(plan, record, now):\n",
+        "    if believable:\n",
+        LOOKING,
+    ),
+    guard(
+        "desk_recheck_keeps",
+        "to look again changes nothing by itself",
+        "_core/looking.py",
+        "    if plan.recovering or record.status is Status.NEEDS_REVIEW:\n",
+        "    if record is None:\n",
+        LOOKING,
     ),
 )

@@ -112,6 +112,7 @@ class Contract:
     on_in_progress: Literal["wait", "raise"] = "wait"
     on_server_error: Literal["profile", "resend", "review"] = "profile"
     looks_up: bool = False
+    absent_after: timedelta = timedelta(minutes=2)
 
 
 @fixed(kw_only=True)

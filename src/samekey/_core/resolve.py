@@ -110,19 +110,19 @@ def _did_not_happen(record: Record, ruling: Ruling, now: Moment) -> Resolution |
         return Refusal("nothing was sent, so that is known; run the script again")
     if record.settled:
         return Refusal(_settled(record))
-    quiet_at = _quiet_at(record)
+    silent_at = quiet_at(record)
     over_at = window_over_at(record, keyless=ruling.keyless)
-    quiet, over = now.wall > quiet_at, _is_over(record, over_at, now)
+    quiet, over = now.wall > silent_at, is_over(record, over_at, now)
     if over and quiet:
         return _resolution(record, ruling, now, Move.RULED_OUT, reason=DID_NOT_HAPPEN)
     if over:
         return Refusal(
-            f"its last request may still be on its way until {_clock(quiet_at)}, so nobody can say yet that it will not "
+            f"its last request may still be on its way until {_clock(silent_at)}, so nobody can say yet that it will not "
             f"happen; look again after that",
-            quiet_at,
+            silent_at,
         )
     if record.frozen_request is None:
-        when = "" if over_at is None else f"; wait until {_clock(max(over_at, quiet_at))}"
+        when = "" if over_at is None else f"; wait until {_clock(max(over_at, silent_at))}"
         return Refusal(f"its key may still be known to the API, and its request was not kept to send it again{when}")
     left = 0 if quiet else record.open_attempts
     return _resolution(record, ruling, now, Move.REOPEN, open_attempts=left)
@@ -151,21 +151,27 @@ def _abandon(record: Record, ruling: Ruling, now: Moment) -> Resolution | Refusa
     return _resolution(record, ruling, now, Move.ABANDON)
 
 
-def window_over_at(record: Record, *, keyless: bool = False) -> datetime | None:
+def window_over_at(record: Record, *, keyless: bool = False, window_seconds: float | None = None) -> datetime | None:
     """When the API has forgotten the key, by the clocks' margin later than its window; None if nobody can say.
 
     What automation has judged to be over (`keyless`, `window_closed` without a stored window) is over since the send.
+
+    Args:
+        record: the record.
+        keyless: whether the API is known to take no keys.
+        window_seconds: another window that is known of; the longer of both counts.
     """
     sent = record.first_sent_at or record.created_at
     if keyless or record.reason == "keyless":
         return sent
-    if record.window_seconds is None:
+    known = [seconds for seconds in (record.window_seconds, window_seconds) if seconds is not None]
+    if not known:
         return sent if record.reason == "window_closed" else None
-    margin = CLOCK_MARGIN_SECONDS if record.window_seconds else 0.0
-    return later(sent, record.window_seconds + margin)
+    width = max(known)
+    return later(sent, width + (CLOCK_MARGIN_SECONDS if width else 0.0))
 
 
-def _is_over(record: Record, over_at: datetime | None, now: Moment) -> bool:
+def is_over(record: Record, over_at: datetime | None, now: Moment) -> bool:
     """Whether the window is over by every clock: one that jumped ahead must not close it."""
     if over_at is None or now.wall <= over_at:
         return False
@@ -175,7 +181,7 @@ def _is_over(record: Record, over_at: datetime | None, now: Moment) -> bool:
     return now.boot_time - record.boot_time > (over_at - sent).total_seconds()
 
 
-def _quiet_at(record: Record) -> datetime:
+def quiet_at(record: Record) -> datetime:
     """When no request of it can be on its way any more."""
     last = record.lease_expires_at or record.last_seen_at
     return later(last, record.max_delay_seconds)

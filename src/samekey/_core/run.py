@@ -26,11 +26,15 @@ class LookedUp:
         outcome: "found", "absent" or "inconclusive".
         evidence: what was asked and what came back, redacted.
         result: the object, if it was found.
+        consistent: whether an absence was read from the API's own data, so that what is not there did not happen.
+        final: whether asking again would bring the same.
     """
 
     outcome: str
     evidence: str
     result: Result | None = None
+    consistent: bool = False
+    final: bool = False
 
 
 @fixed

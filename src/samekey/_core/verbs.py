@@ -78,7 +78,7 @@ class Settlement:
         expect: generation, fence and status as last seen.
         holder: who expects to hold it; None where nobody does any more.
         nonce: the row's `claim_nonce` as seen.
-        move: SUCCESS, REFUSAL, NOT_SENT, NO_ANSWER or STOP.
+        move: SUCCESS, REFUSAL, NOT_SENT, NO_ANSWER, STOP or RULED_OUT.
         at: now.
         durable: whether the commit must survive a power loss before it returns (R7, R7b).
         open_attempts: attempts that stay unproven.

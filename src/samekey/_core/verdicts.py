@@ -11,6 +11,7 @@ from samekey._core.fingerprint import fingerprint
 from samekey._core.model import Event, Moment, Record, Reply, Result, later
 from samekey._core.plan import Plan
 from samekey._core.reading import reference_of, result_of
+from samekey._core.resolve import DID_NOT_HAPPEN
 from samekey._core.states import Move
 from samekey._core.values import fixed
 from samekey._core.verbs import Expect, Renewal, Settlement
@@ -35,6 +36,7 @@ class Verdict:
         running: the API itself says it is still on it.
         attempts: sends made in this run.
         spent: seconds since this run began.
+        looked_up: whether it is a look-up's answer that comes too early to count.
     """
 
     kind: Kind
@@ -46,6 +48,7 @@ class Verdict:
     running: bool = False
     attempts: int = 1
     spent: float = 0.0
+    looked_up: bool = False
 
     def error(self, record: Record) -> SamekeyError | None:
         """The exception that says it; None for a success."""
@@ -53,6 +56,10 @@ class Verdict:
             return words.key_reused_by_server(record)
         if self.reason:
             return words.needs_review(record, self.reason)
+        if self.looked_up:
+            return words.absent_too_early(record, self.summary, self.retry_after or 0.0)
+        if record.reason == DID_NOT_HAPPEN:
+            return words.ruled_out(record, self.summary)
         match self.kind:
             case Kind.SUCCESS:
                 return None
@@ -158,6 +165,24 @@ def refusal(plan: Plan, record: Record, reply: Reply, now: Moment) -> Settlement
     )
 
 
+def ruled_out(plan: Plan, record: Record, evidence: str, now: Moment) -> Settlement:
+    """A look-up shows that it did not happen, and will not (R3)."""
+    return Settlement(
+        identity=record.identity,
+        expect=expect(record),
+        holder=record.holder,
+        nonce=record.claim_nonce,
+        move=Move.RULED_OUT,
+        at=now.wall,
+        durable=True,
+        expires_at=_expiry(plan, record, now),
+        field_digests=_digests(plan, record),
+        error_summary=evidence,
+        reason=DID_NOT_HAPPEN,
+        event=Event(now.wall, "look_up", evidence),
+    )
+
+
 def nothing_done(plan: Plan, record: Record, summary: str, now: Moment) -> Settlement:
     """Every attempt provably never ran: the key is fresh again (R6)."""
     return Settlement(
@@ -213,8 +238,10 @@ def stop(record: Record, reason: str, summary: str, now: Moment) -> Settlement:
     )
 
 
-def _digests(plan: Plan, record: Record) -> Mapping[str, str]:
-    """The field digests of the request, which stay when the request itself is erased."""
+def _digests(plan: Plan, record: Record) -> Mapping[str, str] | None:
+    """The field digests of the request, which stay when the request itself is erased; None if they are there already."""
+    if record.field_digests:
+        return None
     if record.volatile == plan.contract.volatile:
         return plan.digest.fields
     return fingerprint(plan.secret, plan.outgoing, plan.content, record.volatile).fields

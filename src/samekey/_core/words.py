@@ -3,6 +3,7 @@
 Never a body, a credential, or a URL with its query; times are UTC.
 """
 
+import math
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -227,6 +228,24 @@ def unknown(
         f"{record.label}: sent {times} without a usable answer (last: {summary}), so it may have happened; run it "
         f"again{until}, and the same key will tell.",
         **context(record, retry_after=retry_after, retry_until=retry_until),
+    )
+
+
+def absent_too_early(record: Record, evidence: str, wait: float) -> OutcomeUnknownError:
+    """A look-up found nothing, and a request may still be on its way."""
+    return OutcomeUnknownError(
+        f"{record.label}: was sent without a usable answer, and the look-up did not find it ({evidence}), which proves "
+        f"nothing yet; run it again in {seconds(math.ceil(wait))}, and it is looked up again.",
+        **context(record, retry_after=wait),
+    )
+
+
+def ruled_out(record: Record, evidence: str) -> NotSentError:
+    """A look-up showed that it did not happen."""
+    return NotSentError(
+        f"{record.label}: the look-up shows that nothing was done ({evidence}); run it again, and it is sent under a new "
+        f"key.",
+        **context(record),
     )
 
 

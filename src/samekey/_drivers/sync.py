@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar, assert_never
 
 from samekey._core.model import Failure
-from samekey._core.run import Done
+from samekey._core.run import Done, LookedUp
 from samekey._core.steps import Await, LookUp, Renew, Reservation, Send, Settle, Sleep, Step
 from samekey._core.verbs import Existing, Renewed, StoreFailed
 from samekey._drivers.ports import Ports, tell_along
@@ -80,7 +80,7 @@ def _perform(step: Step, ports: Ports) -> Step:
             log.awaiting(step.existing.record, step.seconds)
             return step.next(_ask(ports, _wait(store, step.seconds), step.existing), now())
         case LookUp():
-            return step.next(ports.look_up(step.record), now())
+            return step.next(_look_up(step, ports), now())
         case Done():
             return step
         case _:
@@ -111,6 +111,12 @@ def _pause(step: Sleep, ports: Ports) -> bool:
     log.waiting(attempt.record, step.seconds, step.run.sent + 1, policy.attempts, attempt.judgement.summary)
     ports.clock.sleep(step.seconds)
     return True
+
+
+def _look_up(step: LookUp, ports: Ports) -> LookedUp:
+    if step.seconds:
+        ports.clock.sleep(step.seconds)
+    return ports.look_up(step.record)
 
 
 def _wait(store: Store, seconds: float) -> Callable[[Existing], Existing | None]:

@@ -64,6 +64,7 @@ AND NOT EXISTS (SELECT 1 FROM actions WHERE identity = ?{_AFTER + 1} AND generat
 HIGHEST: Final = f"{_SELECT} WHERE identity = ?1 ORDER BY generation DESC LIMIT 1"
 GENERATIONS: Final = f"{_SELECT} WHERE identity = ?1 ORDER BY generation"
 VERSION_OF: Final = "SELECT generation, fence, status FROM actions WHERE identity = ?1 ORDER BY generation DESC LIMIT 1"
+LATEST_TIME: Final = "SELECT max(last_seen_at) FROM actions"
 NEWEST_TIME: Final = "SELECT created_at FROM actions ORDER BY id DESC LIMIT 1"
 ANY_ACTION: Final = "SELECT 1 FROM actions LIMIT 1"
 

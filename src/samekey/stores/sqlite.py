@@ -23,10 +23,12 @@ from samekey._core.verbs import (
     Settled,
     Settlement,
 )
+from samekey.errors import StoreError
 from samekey.stores import _rows, _sql
 from samekey.stores._codec import decode, encode, moment
 from samekey.stores._connection import Connect, Connection, connect
 from samekey.stores._desk import purge_rows, resolve_rows
+from samekey.stores._doctor import Check, examine
 from samekey.stores._engine import Engine
 from samekey.stores._errors import NOT_RECORDED, from_os
 from samekey.stores._files import Files
@@ -274,6 +276,14 @@ class SQLiteStore:
         """Erases from the files what was erased from the rows, and what killed processes left."""
         self._engine.empty_log()
         self._me().sweep()
+
+    def examine(self, now: datetime) -> list[Check]:
+        """Looks whether the store is well, for `samekey doctor`; repairs nothing."""
+        try:
+            holder = self._me()
+        except StoreError:
+            holder = None  # and the reading tells why
+        return list(examine(self._files, self._engine, holder, now))
 
     def close(self) -> None:
         """Tidies and lets go of files and connections; a later verb opens them again."""

@@ -1,0 +1,112 @@
+"""What a client is built from, checked."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from samekey.contracts import Operation, RetryPolicy
+from samekey.engine import lease_too_short
+from samekey.errors import UsageError
+from samekey.http.checks import attempt_seconds
+from samekey.http.guard import build_client, check_client
+from samekey.http.library import HTTPX, Library, library_of
+from samekey.stores import Store
+
+SHORT_SECRET_BYTES: Final = 16
+"""Below this a secret is guessable, and so are the keys made from it."""
+
+
+def unknown_name(name: str, known: Mapping[str, Operation]) -> str:
+    """What is said of a name that is none of the client's operations."""
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"{name!r} is not an operation of this client{hint}; another name would be another action with another key."
+
+
+def by_name(operations: Iterable[Operation]) -> dict[str, Operation]:
+    """The operations by name.
+
+    Raises:
+        UsageError: one is none, or two have one name.
+    """
+    found: dict[str, Operation] = {}
+    for operation in operations:
+        if not isinstance(operation, Operation):
+            raise UsageError(f"operations= holds a {type(operation).__name__}; give Operation objects.")
+        if operation.name in found:
+            raise UsageError(f"operations= holds {operation.name!r} twice; one name is one contract.")
+        found[operation.name] = operation
+    return found
+
+
+def check_choices(*, keep: str, freeze: str, actor: object, retry: object, window: object) -> None:
+    """Refuses arguments that a client cannot work with.
+
+    Raises:
+        UsageError: one of them is wrong.
+    """
+    if keep not in {"response", "reference"}:
+        raise UsageError(f'keep={keep!r} is unknown; give "response" or "reference".')
+    if freeze not in {"request", "nothing"}:
+        raise UsageError(f'freeze={freeze!r} is unknown; give "request" or "nothing".')
+    if not isinstance(actor, str) or not actor:
+        raise UsageError("actor= names the account on whose behalf the client writes; give a non-empty string.")
+    if not isinstance(retry, RetryPolicy):
+        raise UsageError(f"retry= is a {type(retry).__name__}; give a RetryPolicy.")
+    if window is not None and (not isinstance(window, timedelta) or window <= timedelta(0)):
+        raise UsageError("window= is how long the API remembers a key; give a positive timedelta.")
+
+
+def http_client(base_url: Any, http: Any, timeout: Any, options: Mapping[str, Any]) -> tuple[Library[Any, Any], Any]:
+    """The HTTP library and client below: the one that is given, or one that is made.
+
+    Raises:
+        UsageError: the given one cannot be used, or brings its own settings.
+    """
+    if http is None:
+        built: Any = build_client(HTTPX, base_url, timeout, options)
+        return HTTPX, built
+    if options or timeout is not None:
+        names = ", ".join([*options, *(["timeout"] if timeout is not None else [])])
+        raise UsageError(f"http= brings its own settings, so {names} would be ignored; set them on that client.")
+    check_client(http)
+    if str(base_url):
+        if str(http.base_url).rstrip("/") not in {"", str(base_url).rstrip("/")}:
+            raise UsageError("base_url= and the base_url of http= differ; set it on that client only.")
+        http.base_url = base_url
+    return library_of(http), http
+
+
+def check_lease(store: Store, http: Any) -> None:
+    """Refuses a store whose lease does not cover an attempt.
+
+    Raises:
+        UsageError: it does not.
+    """
+    seconds = attempt_seconds(http.timeout.as_dict())
+    if store.lease is not None and store.lease.total_seconds() <= seconds:
+        raise UsageError(lease_too_short(store.lease, seconds))
+
+
+def secret_of(secret: str | bytes | None) -> bytes | None:
+    """The secret that is given, in the program or in the environment; None for the store's own.
+
+    Raises:
+        UsageError: it is empty.
+    """
+    given = secret if secret is not None else os.environ.get("SAMEKEY_SECRET") or None
+    if given is None:
+        return None
+    data = given.encode() if isinstance(given, str) else bytes(given)
+    if not data:
+        raise UsageError("secret= is empty, which would make every key guessable; leave it out, or give a random one.")
+    if len(data) < SHORT_SECRET_BYTES:
+        logging.getLogger("samekey").warning(
+            "the secret has fewer than %d bytes, so its keys can be guessed", SHORT_SECRET_BYTES
+        )
+    return data
