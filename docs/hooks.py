@@ -17,7 +17,7 @@ from samekey.providers import NAMES, load
 from samekey.providers.facts import carrier, facts, window
 
 COMMANDS = (
-    "demo", "list", "show", "review", "resolve", "recheck", "recover", "doctor", "purge", "export", "providers",
+    "demo", "list", "show", "review", "resolve", "recheck", "recover", "doctor", "purge", "export", "contract", "providers",
 )  # fmt: skip
 
 

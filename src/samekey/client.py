@@ -191,6 +191,11 @@ class Client(Generic[ResponseT]):
         """Where the records live; `store.location` says where that is."""
         return self._store
 
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """The operations it was given."""
+        return tuple(self._operations.values())
+
     def action(
         self, operation: Operation | str, *, scope: Scope, correlation_id: str | None = None
     ) -> Action[ResponseT]:

@@ -344,6 +344,10 @@ class Engine(Generic[ClientT, ResponseT]):
         native = cast("Exchange[ResponseT] | None", ports.sent)
         record, error = done.record, done.error
         recovered = done.run.recovered
+        if done.run.drift and record is not None:
+            log.warn(
+                record, "contract_changed", f"its contract has changed since it was begun: {'; '.join(done.run.drift)}"
+            )
         if done.run.duplicate is not None:
             log.duplicate(done.run.plan.identity.operation_name, done.run.duplicate)
         if error is None and record is not None:

@@ -215,7 +215,7 @@ class Event:
         at: when, UTC.
         kind: `retry`, `replay`, `conflict`, `recovery`, `blocked`, `look_up`, `review`, `new_generation`, `not_sent`,
             `unknown`, `effect_after_close`, `budget_stop`, `credential_changed`, `resolved`, `resolve_refused`,
-            `purged`.
+            `purged`, `contract_changed`, `expired_key`.
         detail: a few words for people, without secrets; of a person's decision, JSON with `by`, `decision`, `note`,
             `evidence` and the state `before`.
     """

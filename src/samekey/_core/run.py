@@ -48,6 +48,7 @@ class Run:
         recovered: whether a dead holder's attempt was taken over.
         duplicate: another action with the same payload, where the contract only warns.
         interrupted: whether the caller stopped it; nothing new is begun then.
+        drift: what the contract says otherwise than when the record was made.
     """
 
     plan: Plan
@@ -56,6 +57,7 @@ class Run:
     recovered: bool = False
     duplicate: Record | None = None
     interrupted: bool = False
+    drift: tuple[str, ...] = ()
 
     def elapsed(self, now: Moment) -> float:
         """Seconds since the action was begun, by the clock that never jumps."""

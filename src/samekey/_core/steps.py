@@ -10,6 +10,7 @@ from datetime import datetime
 from samekey._core import verdicts, words
 from samekey._core.begin import Check, Refuse, Replay, Reserve, TakeOver, WaitFor, decide, window_now
 from samekey._core.classify import Judgement, Kind, judge
+from samekey._core.drift import drift
 from samekey._core.freezing import unfreeze
 from samekey._core.looking import Again, Doubt, Settles, Stays, hear
 from samekey._core.model import Event, Failure, Frozen, Moment, Record, Reply
@@ -293,6 +294,7 @@ def resume(plan: Plan, existing: Existing, now: Moment) -> Step:
 def begin(run: Run, existing: Existing, now: Moment) -> Step:
     """The step that follows from what the store knows."""
     plan, decision = run.plan, decide(run.plan, existing, now, waited=run.waited)
+    run = replace(run, drift=changed) if (changed := drift(plan, existing.record)) else run
     match decision:
         case Reserve():
             return Reservation(run, plan.claim(now, decision.replaced, decision.generation))
@@ -368,9 +370,8 @@ def _give_up(attempt: Attempt, now: Moment, *, retry_after: float | None, kind: 
     run, record, judgement = attempt.run, attempt.record, attempt.judgement
     if not attempt.maybe_done and record.open_attempts <= 1:
         verdict = attempt.verdict(now, retry_after=retry_after if judgement.hint else None, retry_until=None)
-        return Settle(
-            run, record, verdicts.nothing_done(run.plan, record, judgement.summary, now), verdict, attempt.reply
-        )
+        settlement = verdicts.nothing_done(run.plan, record, judgement.summary, now)
+        return Settle(run, record, settlement, verdict, attempt.reply)
     window = window_now(run.plan, record, now)
     verdict = attempt.verdict(now, retry_after=retry_after, retry_until=window.closes_at if window.open else None)
     return Settle(run, record, verdicts.no_answer(record, judgement, now, kind=kind), verdict, attempt.reply)

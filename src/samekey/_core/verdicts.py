@@ -22,6 +22,10 @@ SHORT_WINDOW_SECONDS: Final = 3600.0
 """Up to this window a lost settlement might not be repaired by a replay in time, so it is written durably (R7b)."""
 
 
+EXPIRED: Final = frozenset({"window_closed", "clock_jumped"})
+"""Reasons that make of a resend an expired-key block."""
+
+
 @fixed
 class Verdict:
     """What the caller is told once it is written down.
@@ -222,7 +226,8 @@ def no_answer(
 
 
 def stop(record: Record, reason: str, summary: str, now: Moment) -> Settlement:
-    """It may have happened, and automation stops."""
+    """It may have happened, and automation stops; because of an expired key, also where a look-up was asked first."""
+    kind = "expired_key" if EXPIRED & {reason, summary.partition(";")[0]} else "review"
     return Settlement(
         identity=record.identity,
         expect=expect(record),
@@ -234,7 +239,7 @@ def stop(record: Record, reason: str, summary: str, now: Moment) -> Settlement:
         open_attempts=record.open_attempts,
         error_summary=summary or record.error_summary,
         reason=reason,
-        event=Event(now.wall, "review", f"{reason}: {summary}" if summary else reason),
+        event=Event(now.wall, kind, f"{reason}: {summary}" if summary else reason),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar, assert_never
 
-from samekey._core.model import Failure
+from samekey._core.model import Event, Failure
 from samekey._core.run import Done, LookedUp
 from samekey._core.steps import Await, LookUp, Renew, Reservation, Send, Settle, Sleep, Step
 from samekey._core.verbs import Existing, Renewed, StoreFailed
@@ -135,8 +135,11 @@ def _settle_unfinished(ports: Ports) -> None:
 
 
 def _note(done: Done, ports: Ports) -> None:
-    if done.record is not None and done.note is not None:
-        try:
-            ports.store.note(done.record, done.note)
-        except StoreError:
-            log.warn(done.record, "unrecorded", f"the event {done.note.kind!r} could not be stored")
+    changed = done.run.drift
+    drifted = Event(ports.clock.wall(), "contract_changed", "; ".join(changed)) if changed else None
+    for note in (drifted, done.note):
+        if done.record is not None and note is not None:
+            try:
+                ports.store.note(done.record, note)
+            except StoreError:
+                log.warn(done.record, "unrecorded", f"the event {note.kind!r} could not be stored")

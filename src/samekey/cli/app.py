@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
 
+from samekey.cli.contract import contract
 from samekey.cli.demo.command import demo
 from samekey.cli.doctor import doctor
 from samekey.cli.exits import EXIT_CODES, Exit, complain
@@ -44,6 +45,7 @@ app.command("recover", epilog=EPILOG)(recover)
 app.command("doctor", epilog=EPILOG)(doctor)
 app.command("purge", epilog=EPILOG)(purge)
 app.command("export", epilog=EPILOG)(export)
+app.command("contract", epilog=EPILOG)(contract)
 app.command("providers", epilog=EPILOG)(providers)
 app.command("demo", epilog=EPILOG)(demo)
 

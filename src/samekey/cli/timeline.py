@@ -27,6 +27,7 @@ WORDS: Final = {
     "replay": "asked again",
     "blocked": "not sent again",
     "look_up": "looked up",
+    "expired_key": "key expired",
     "resolve_refused": "decided too late",
 }
 """Kinds of events that are told in other words."""
