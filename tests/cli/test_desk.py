@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -104,13 +105,46 @@ def test_what_a_live_process_is_working_on_is_not_left(server: FlakyServer, tmp_
 
 
 def test_review_costs_what_is_unsettled_and_not_what_was_ever_done(desk: SQLiteStore) -> None:
+    done, open_ = put(desk, "done", Status.SUCCEEDED), put(desk, "open")
     desk.close()
-    database = sqlite3.connect(desk.location)
+    database = sqlite3.connect(desk.location, isolation_level=None)
+    _multiply(database, open_, 500)
+    few = _steps(database)
+    _multiply(database, done, 99_500)
+    assert database.execute("SELECT count(*) FROM actions").fetchone() == (100_000,)
+    assert _steps(database) == few
     plan = database.execute(f"EXPLAIN QUERY PLAN {_sql.FIND['unsettled', False]}", [None] * 6 + [-1]).fetchall()
     database.close()
     steps = [step[-1] for step in plan]
     assert steps[0] == "SCAN actions USING INDEX actions_unsettled"
     assert all(step.startswith("USE TEMP B-TREE") for step in steps[1:])
+    assert json.loads(review(desk, "--json"))["total"] == 500
+
+
+def _multiply(database: sqlite3.Connection, row: samekey.Record, number: int) -> None:
+    """Makes so many records of one."""
+    names = [field.name for field in fields(samekey.Record)]
+    values = [f"{name} || '-' || n" if name in {"idempotency_key", "identity"} else name for name in names]
+    database.execute(
+        f"WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?) "
+        f"INSERT INTO actions ({', '.join(names)}) SELECT {', '.join(values)} FROM numbers, actions WHERE idempotency_key = ?",
+        [number - 1, row.idempotency_key],
+    )
+
+
+def _steps(database: sqlite3.Connection) -> int:
+    """Instructions that SQLite needs to find what is unsettled, in tens."""
+    counted = 0
+
+    def count() -> int:
+        nonlocal counted
+        counted += 1
+        return 0
+
+    database.set_progress_handler(count, 10)
+    assert len(database.execute(_sql.FIND["unsettled", False], [None] * 6 + [-1]).fetchall()) == 500
+    database.set_progress_handler(None, 10)
+    return counted
 
 
 # --- purge --------------------------------------------------------------------------------------------------

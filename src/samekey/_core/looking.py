@@ -95,6 +95,8 @@ def _forgotten(plan: Plan, record: Record, now: Moment) -> bool:
     """Whether the API has forgotten the key, by the longest window that anybody has named."""
     if not plan.profile.keyed:
         return True
+    if plan.window_seconds is None and not record.window_seconds:
+        return False  # nobody has named one: a 0 on the record says that an answer forbids a resend
     over_at = window_over_at(record, window_seconds=plan.window_seconds)
     return is_over(record, over_at, now)
 

@@ -135,11 +135,15 @@ def _settle_unfinished(ports: Ports) -> None:
 
 
 def _note(done: Done, ports: Ports) -> None:
-    changed = done.run.drift
-    drifted = Event(ports.clock.wall(), "contract_changed", "; ".join(changed)) if changed else None
-    for note in (drifted, done.note):
-        if done.record is not None and note is not None:
-            try:
-                ports.store.note(done.record, note)
-            except StoreError:
-                log.warn(done.record, "unrecorded", f"the event {note.kind!r} could not be stored")
+    if done.run.drift:
+        _write_note(done, Event(ports.clock.wall(), "contract_changed", "; ".join(done.run.drift)), ports)
+    if done.note is not None:
+        _write_note(done, done.note, ports)
+
+
+def _write_note(done: Done, note: Event, ports: Ports) -> None:
+    if done.record is not None:
+        try:
+            ports.store.note(done.record, note)
+        except StoreError:
+            log.warn(done.record, "unrecorded", f"the event {note.kind!r} could not be stored")
