@@ -13,7 +13,7 @@ from samekey._core.model import Record, Reply
 from samekey._core.reading import reference_of
 from samekey.errors import UsageError
 from samekey.http.urls import shown
-from samekey.reconcile import Absent, Found, Inconclusive
+from samekey.reconcile import Absent, Found, Inconclusive, LookUp
 
 __all__ = ["lookup_get", "lookup_list", "stamp"]
 
@@ -46,7 +46,7 @@ def stamp(record_or_scope: Record | Mapping[str, Any], *, length: int = 32) -> s
     return identify("stamp", "stamp", scope_texts("stamp", None, given)).digest[:length]
 
 
-def lookup_get(url: str, *, reference: str = "/id", consistent: bool = False) -> Callable[[Any, Record], Answer]:
+def lookup_get(url: str, *, reference: str = "/id", consistent: bool = False) -> LookUp:
     """Looks up one object at an address that the scope or the key names.
 
     Args:
@@ -84,7 +84,7 @@ def lookup_list(
     match: Mapping[str, str] | Callable[[Any, Record], bool] | None = None,
     reference: str = "/id",
     consistent: bool = False,
-) -> Callable[[Any, Record], Answer]:
+) -> LookUp:
     """Looks for the one object in a list or a search.
 
     Args:
