@@ -147,6 +147,17 @@ def _steps(database: sqlite3.Connection) -> int:
     return counted
 
 
+def test_after_a_reboot_the_lease_tells_that_nobody_is_at_it(desk: SQLiteStore) -> None:
+    before = "0123456789abcdef.1.1764000000.aabb.host"
+    row = put(desk, "c-1", Status.IN_FLIGHT, age=120, holder=before)
+    fresh = put(desk, "c-2", Status.IN_FLIGHT, age=0, holder=before)
+    assert groups(desk)[0][1] == ["c-1"]
+    assert "which has ended" in run("show", row.idempotency_key, "--store", desk.location).stdout
+    decide(desk, row, "--abandon")
+    assert now(desk, row).status is Status.ABANDONED
+    assert "may be sending it just now, until" in decide(desk, fresh, "--abandon", code=5).stderr
+
+
 # --- purge --------------------------------------------------------------------------------------------------
 
 

@@ -33,11 +33,11 @@ DESK = (
         RESOLVE,
     ),
     guard(
-        "desk_r4_attempts",
-        "a ruling accounts for no attempt that may be on its way (R4)",
+        "desk_r6_attempts",
+        "what is reopened keeps its attempts (R6)",
         "_core/resolve.py",
-        "left = 0 if quiet else record.open_attempts",
-        "left = 0",
+        "        open_attempts=open_attempts,\n",
+        "        open_attempts=0,\n",
         RESOLVE,
     ),
     guard(

@@ -362,8 +362,8 @@ STORE = (
         "running_tasks",
         "an own claim without a task is dead (R5b)",
         "stores/sqlite.py",
-        "return (record.identity, record.generation, record.fence) in me.running",
-        "return True",
+        "own = (record.identity, record.generation, record.fence) in me.running",
+        "own = True",
         CONTRACT,
     ),
     guard(

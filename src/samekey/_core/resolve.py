@@ -124,8 +124,7 @@ def _did_not_happen(record: Record, ruling: Ruling, now: Moment) -> Resolution |
     if record.frozen_request is None:
         when = "" if over_at is None else f"; wait until {_clock(max(over_at, silent_at))}"
         return Refusal(f"its key may still be known to the API, and its request was not kept to send it again{when}")
-    left = 0 if quiet else record.open_attempts
-    return _resolution(record, ruling, now, Move.REOPEN, open_attempts=left)
+    return _resolution(record, ruling, now, Move.REOPEN, open_attempts=record.open_attempts)
 
 
 def _try_again(record: Record, ruling: Ruling, now: Moment) -> Resolution | Refusal:

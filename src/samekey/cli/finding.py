@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -56,4 +57,7 @@ def is_alive(store: Store, record: Record) -> bool | None:
     if record.holder is None or record.settled:
         return None
     existing = store.get(record.identity)
-    return existing is not None and existing.record.holder == record.holder and existing.alive
+    if existing is None or existing.record.holder != record.holder:
+        return False
+    # Of a process of another boot or host only the lease tells (R5b).
+    return existing.alive and record.lease_expires_at is not None and datetime.now(UTC) <= record.lease_expires_at

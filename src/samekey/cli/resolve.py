@@ -202,9 +202,9 @@ def _too_late(store: Store, record: Record, found: Existing | None) -> str:
         return (
             f"{record.label}: it has gone on under a new key since, {found.record.idempotency_key}; look at that one."
         )
-    if found.alive:
-        return f"{record.label}: a process is sending it just now; wait for what comes of it."
     until = "its lease ends" if record.lease_expires_at is None else f"{record.lease_expires_at:%Y-%m-%d %H:%M:%S} UTC"
+    if found.alive:
+        return f"{record.label}: a process may be sending it just now, until {until} at the latest; wait for what comes of it."
     return (
         f"{record.label}: its process has ended, but its last request may still be on the wire until {until}; decide after "
         f"that, or run the script again."

@@ -12,18 +12,18 @@ from samekey.stores._transactions import Found, write_event
 
 
 def resolve_rows(
-    is_alive: Callable[[Record], bool], resolution: Resolution, connection: Connection
+    is_running: Callable[[Record], bool], resolution: Resolution, connection: Connection
 ) -> Resolved | Found | None:
     """Writes a decision if it may be written, and in any case that it was made.
 
     Args:
-        is_alive: whether a record's holder may still be at work.
+        is_running: whether a record's holder is known to be at work.
         resolution: what a person decided.
         connection: in a transaction.
     """
     generations = [decode(row) for row in connection.execute(_sql.GENERATIONS, (resolution.identity,)).fetchall()]
     row = next((row for row in generations if row.generation == resolution.expect.generation), None)
-    verdict = _rulings.resolve(generations, resolution, alive=row is not None and is_alive(row))
+    verdict = _rulings.resolve(generations, resolution, alive=row is not None and is_running(row))
     for new in verdict.rows:
         connection.execute(_sql.REWRITE, encode(new))
     for new, event in verdict.events:

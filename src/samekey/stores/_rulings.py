@@ -35,7 +35,7 @@ def resolve(generations: Sequence[Record], resolution: Resolution, *, alive: boo
     Args:
         generations: the rows.
         resolution: what a person decided about one of them, as it was shown to them.
-        alive: whether the holder of that one runs.
+        alive: whether the holder of that one is known to be at work; else its lease decides (R5b).
 
     Raises:
         IllegalMoveError: the move does not exist in the row's state.

@@ -174,7 +174,7 @@ class SQLiteStore:
     def resolve(self, resolution: Resolution) -> Resolved | Existing | None:
         """Writes what a person decided, durably. See `Store.resolve`."""
         self._me()  # which opens the store, and a transaction cannot
-        answer = self._engine.write(partial(resolve_rows, self._is_alive, resolution), full=True, so=NOT_RECORDED)
+        answer = self._engine.write(partial(resolve_rows, self._is_running, resolution), full=True, so=NOT_RECORDED)
         self._engine.keeper.note(_ROW_PAGES, erased=True)
         return self._existing(answer) if isinstance(answer, Found) else answer
 
@@ -257,18 +257,18 @@ class SQLiteStore:
         record = found.record
         if record.holder is None or record.settled:
             return Existing(record, high_water=found.high_water)
-        own = record.holder == self._me().name
-        alive = self._is_alive(record)
-        return Existing(record, alive=alive, own=own and alive, high_water=found.high_water)
+        me = self._me()
+        if record.holder == me.name:
+            own = (record.identity, record.generation, record.fence) in me.running
+            return Existing(record, alive=own, own=own, high_water=found.high_water)
+        return Existing(record, alive=me.is_alive(record.holder), high_water=found.high_water)
 
-    def _is_alive(self, record: Record) -> bool:
-        """Whether the task that holds the record may still be at work."""
-        if record.holder is None:
-            return False
+    def _is_running(self, record: Record) -> bool:
+        """Whether the task that holds the record is known to be at work; of other boots and hosts only the lease tells."""
         me = self._me()
         if record.holder == me.name:
             return (record.identity, record.generation, record.fence) in me.running
-        return me.is_alive(record.holder)
+        return record.holder is not None and me.is_running(record.holder)
 
     # --- the end ---------------------------------------------------------------------------------------------
 
