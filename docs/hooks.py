@@ -16,7 +16,10 @@ from samekey.cli.exits import EXIT_CODES
 from samekey.providers import NAMES, load
 from samekey.providers.facts import carrier, facts, window
 
-COMMANDS = ("demo", "list", "probe", "providers", "show")
+COMMANDS = (
+    "demo", "list", "show", "review", "resolve", "recheck", "recover", "doctor", "purge", "export", "contract",
+    "providers", "probe",
+)  # fmt: skip
 
 
 def diagram() -> str:

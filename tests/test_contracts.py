@@ -170,6 +170,7 @@ def test_an_operation_is_compiled_for_the_core() -> None:
         on_server_error="review",
         looks_up=True,
         stamp="metadata[samekey]",
+        absent_after=timedelta(minutes=5),
     )
 
 

@@ -99,7 +99,9 @@ _HOMES = {
     "samekey.transport": ("Transport",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_PARTS = frozenset({"client", "contracts", "errors", "providers", "reconcile", "stores", "testing"})
+_PARTS = frozenset(
+    {"client", "contract_files", "contracts", "errors", "lookups", "providers", "reconcile", "stores", "testing"}
+)
 
 
 if not TYPE_CHECKING:  # with these, a type checker would take any misspelt name for one of ours

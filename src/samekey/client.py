@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
@@ -14,18 +14,17 @@ import httpx
 from samekey._core.keys import Scope
 from samekey._core.model import Record
 from samekey._core.states import Status
+from samekey._core.verbs import Existing
 from samekey.actions import Action
 from samekey.contracts import Operation, RetryPolicy
 from samekey.engine import Engine
 from samekey.errors import UsageError
-from samekey.http.checks import attempt_seconds
-from samekey.http.guard import build_client, check_client
-from samekey.http.library import HTTPX, Library, library_of
 from samekey.http.urls import origin_of, shown
 from samekey.provider import Provider
 from samekey.providers import ProviderName, choose
 from samekey.providers.facts import span
-from samekey.settings import Operations, check_choices, lease_too_short, secret_of
+from samekey.reconcile import looks_up
+from samekey.settings import Operations, check_choices, check_lease, http_client, secret_of
 from samekey.stores import Store, open_store
 
 if TYPE_CHECKING:
@@ -140,12 +139,12 @@ class Client(Generic[ResponseT]):
         check_choices(keep=keep, freeze=freeze, actor=actor, retry=retry, window=window)
         self._operations = Operations(operations, actor)
         self._provider = choose(provider, window, str(base_url or getattr(http, "base_url", "")))
-        self._library, self._http = _http_client(base_url, http, timeout, httpx_client_options)
+        self._library, self._http = http_client(base_url, http, timeout, httpx_client_options)
         self._owns_http = http is None
         self._owns_store = store is None or isinstance(store, str | os.PathLike)
         self._window = window
         self._store = open_store(store)
-        _check_lease(self._store, self._http)
+        check_lease(self._store, self._http)
         self._engine: Engine[Any, ResponseT] = Engine(
             library=self._library,
             http=self._http,
@@ -189,6 +188,11 @@ class Client(Generic[ResponseT]):
         """Where the records live; `store.location` says where that is."""
         return self._store
 
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """The operations it was given."""
+        return tuple(self._operations.declared.values())
+
     def action(
         self, operation: Operation | str, *, scope: Scope, correlation_id: str | None = None
     ) -> Action[ResponseT]:
@@ -230,22 +234,73 @@ class Client(Generic[ResponseT]):
             UsageError: the client has no base URL.
             StoreError: the store cannot be used.
         """
-        if not self._http.base_url.host:
-            raise UsageError(
-                "recover: this client has no base_url, so nobody can say which records are its own; give one."
-            )
-        self._engine.secret()
-        records = self._store.find(
-            statuses=_LEFT_BEHIND, actor_id=self._operations.actor, origin=origin_of(self._http.base_url), limit=limit
-        )
         settled: list[Record] = []
         left: list[Record] = []
-        for number, record in enumerate(records):
+        for number, record in enumerate(self._left_behind(limit)):
             if number:
                 self._engine.clock.sleep(1 / RECOVERIES_PER_SECOND)
             after = self._recover_one(record)
             (settled if after.settled else left).append(after)
         return Recovery(tuple(settled), tuple(left))
+
+    def recoverable(self, *, limit: int | None = None) -> Recovery:
+        """What `recover()` would do now: `settled` has what it would send again, `left` what it would leave.
+
+        Nothing is sent and nothing is written.
+
+        Args:
+            limit: most records to look at.
+
+        Raises:
+            UsageError: the client has no base URL.
+            StoreError: the store cannot be used.
+        """
+        settled: list[Record] = []
+        left: list[Record] = []
+        for record in self._left_behind(limit):
+            existing = self._recoverable(record)
+            sends = existing is not None and self._engine.would_send(existing, self._cautious(record))
+            (settled if sends else left).append(record)
+        return Recovery(tuple(settled), tuple(left))
+
+    def recheck(self, record: Record) -> Record:
+        """Looks up now what became of an action, with its operation's `reconcile` or the profile's own look-up.
+
+        What that settles is written down; otherwise the record stays as it is, and the evidence goes into its timeline.
+        Nothing is sent but the look-up's reads.
+
+        Args:
+            record: from `record()`, or from the store; it must be of this client's origin, actor and operations.
+
+        Returns:
+            The record as it is then.
+
+        Raises:
+            UsageError: it is not this client's, is being worked on, or there is no look-up for it.
+            StoreError: the store cannot be used.
+        """
+        self._engine.secret()
+        operation = self._operations.declared.get(record.operation_name)
+        existing = self._store.get(record.identity)
+        if operation is None:
+            raise UsageError(
+                f"{record.label}: this client's operations= has no {record.operation_name!r}, so no look-up."
+            )
+        if (
+            existing is None
+            or record.actor_id != self._operations.actor
+            or record.origin != origin_of(self._http.base_url)
+        ):
+            raise UsageError(f"{record.label}: belongs to {record.actor_id!r} at {record.origin}, not to {self!r}.")
+        if existing.record.settled:
+            return existing.record
+        if existing.alive or existing.record.status is Status.PENDING:
+            raise UsageError(
+                f"{record.label}: is being sent or was not sent, so there is nothing to look up; run it again."
+            )
+        if not looks_up(operation, self._provider.lookup):
+            raise UsageError(f"{record.label}: has no look-up; give the operation reconcile=, see samekey.lookups.")
+        return self._engine.recheck(existing, operation) or existing.record
 
     def close(self) -> None:
         """Writes what could not be written before, and closes what it opened itself."""
@@ -259,35 +314,28 @@ class Client(Generic[ResponseT]):
             if self._owns_http:
                 self._http.close()
 
+    def _left_behind(self, limit: int | None) -> list[Record]:
+        if not self._http.base_url.host:
+            raise UsageError(
+                "recover: this client has no base_url, so nobody can say which records are its own; give one."
+            )
+        self._engine.secret()
+        origin = origin_of(self._http.base_url)
+        return self._store.find(statuses=_LEFT_BEHIND, actor_id=self._operations.actor, origin=origin, limit=limit)
+
     def _recover_one(self, record: Record) -> Record:
+        existing = self._recoverable(record)
+        return record if existing is None else self._engine.recover(existing, self._cautious(record)) or record
+
+    def _recoverable(self, record: Record) -> Existing | None:
+        """The record with its holder, if a recovery may touch it."""
         existing = self._store.get(record.identity)
         if existing is None or existing.alive or record.frozen_request is None:
-            return record
-        if existing.record.generation != record.generation or record.provider != self._provider.name:
-            return record
-        operation = self._operations.declared.get(record.operation_name)
-        if operation is None:
-            # Its contract is not at hand, and may ask for caution.
-            operation = Operation(record.operation_name, on_server_error="review")
-        return self._engine.recover(existing, operation) or record
+            return None
+        same = existing.record.generation == record.generation and record.provider == self._provider.name
+        return existing if same else None
 
-
-def _http_client(base_url: Any, http: Any, timeout: Any, options: Mapping[str, Any]) -> tuple[Library[Any, Any], Any]:
-    if http is None:
-        built: Any = build_client(HTTPX, base_url, timeout, options)
-        return HTTPX, built
-    if options or timeout is not None:
-        names = ", ".join([*options, *(["timeout"] if timeout is not None else [])])
-        raise UsageError(f"http= brings its own settings, so {names} would be ignored; set them on that client.")
-    check_client(http)
-    if str(base_url):
-        if str(http.base_url).rstrip("/") not in {"", str(base_url).rstrip("/")}:
-            raise UsageError("base_url= and the base_url of http= differ; set it on that client only.")
-        http.base_url = base_url
-    return library_of(http), http
-
-
-def _check_lease(store: Store, http: Any) -> None:
-    seconds = attempt_seconds(http.timeout.as_dict())
-    if store.lease is not None and store.lease.total_seconds() <= seconds:
-        raise UsageError(lease_too_short(store.lease, seconds))
+    def _cautious(self, record: Record) -> Operation:
+        """The record's operation; where its contract is not at hand, one that asks for caution, as it might."""
+        known = self._operations.declared.get(record.operation_name)
+        return known or Operation(record.operation_name, on_server_error="review")

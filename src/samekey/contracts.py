@@ -155,7 +155,8 @@ class Operation(Declared):
         on_server_error: after a 5xx do as the profile says, send again, or stop for review.
         reconcile: `reconcile(http, record)` looks up what became of an action; returns `Found`, `Absent` or
             `Inconclusive`. "cancel" undoes the action instead, where the profile can cancel by key.
-        absent_after: how long after the last send an `Absent` may count.
+        absent_after: how long after the last send, at the latest moment it can have ended, an `Absent` may count that
+            is declared consistent; never before the API's longest delay is over.
         stamp: a member of the JSON body (a dotted path, `metadata.samekey`) or a field of the form
             (`metadata[samekey]`) into which the key is written besides, so that a look-up finds the object by it.
         max_delay: the longest time between a request's first byte and its execution at the API.
@@ -246,4 +247,5 @@ class Operation(Declared):
             on_server_error=self.on_server_error,
             looks_up=self.reconcile is not None,
             stamp=self.stamp,
+            absent_after=self.absent_after,
         )

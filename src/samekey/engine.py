@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, Generic, Literal, TypeVar, cast
 
@@ -12,17 +11,16 @@ from samekey._core.fingerprint import fingerprint, read_content
 from samekey._core.freezing import unfreeze
 from samekey._core.keys import Identity
 from samekey._core.model import Outgoing, Record
-from samekey._core.plan import Contract, Plan, Profile
-from samekey._core.policy import Backoff
+from samekey._core.plan import Plan, Profile
 from samekey._core.reading import with_reference
-from samekey._core.run import Done, LookedUp
-from samekey._core.steps import Send, Step, resume, start
+from samekey._core.run import Done, LookedUp, Run
+from samekey._core.steps import LookUp, Renew, Send, Step, resume, start
 from samekey._core.values import fixed
 from samekey._core.verbs import Existing
 from samekey._drivers.ports import Ports
 from samekey._drivers.runtime import BUDGETS, Clock, SystemClock, Unfinished
 from samekey._drivers.sync import drive
-from samekey.contracts import Operation, RetryBudget, RetryPolicy
+from samekey.contracts import Operation, RetryPolicy
 from samekey.errors import ActionRejectedError, SamekeyError, StoreError, UsageError
 from samekey.http import carriers
 from samekey.http.exchange import Exchange, exchange
@@ -31,19 +29,17 @@ from samekey.http.outgoing import Prepared, adopt, prepare, thaw
 from samekey.http.responses import rebuild, stripped
 from samekey.http.scrub import scrub
 from samekey.provider import Lookup, Provider
-from samekey.reconcile import CANCEL, look_up, looks_up
+from samekey.reconcile import CANCEL, look_up
 from samekey.settings import lease_too_short
 from samekey.stores import Store
 from samekey.telemetry import log
+from samekey.terms import TermBook, Terms
 
 ClientT = TypeVar("ClientT")
 ResponseT = TypeVar("ResponseT")
 
 LEASE_MARGIN_SECONDS: Final = 30.0
 """How much longer than an attempt a lease is, where the store does not say: for the settlement and a slow disk."""
-
-MOST_TERMS: Final = 256
-"""Operations whose terms are kept; who makes a new Operation for each action must not fill the memory."""
 
 WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -69,19 +65,6 @@ class Finished(Generic[ResponseT]):
     recovered: bool
 
 
-@fixed
-class _Terms:
-    """What an operation and this client amount to together, worked out once."""
-
-    operation: Operation
-    profile: Profile
-    contract: Contract
-    backoff: Backoff
-    budget: RetryBudget | None
-    window_seconds: float | None
-    max_delay_seconds: float
-
-
 class Engine(Generic[ClientT, ResponseT]):
     """Runs actions for one client. Thread-safe."""
 
@@ -101,19 +84,20 @@ class Engine(Generic[ClientT, ResponseT]):
     ) -> None:
         self.library = library
         self.http = http
-        self.profile: Profile = provider.profile()
         self.lookup: Lookup | None = provider.lookup
         self.store = store
-        self.retry = retry
         self.keep: Literal["response", "reference"] = keep
         self.freeze: Literal["request", "nothing"] = freeze
         self.clock: Clock = clock or SystemClock()
         self.unfinished: Unfinished = Unfinished()
-        self._window = window
         self._given_secret = secret
         self._secret: bytes | None = None
-        self._endpoints = [(each, provider.at(each).profile()) for each in provider.endpoints]
-        self._terms: dict[tuple[int, int], _Terms] = {}
+        self._terms = TermBook(provider, window, retry)
+
+    @property
+    def profile(self) -> Profile:
+        """The API's rules, where no endpoint has its own."""
+        return self._terms.profile
 
     def secret(self) -> bytes:
         """The store's secret; opens the store on first use."""
@@ -153,7 +137,7 @@ class Engine(Generic[ClientT, ResponseT]):
         Raises:
             UsageError: it cannot be an action; nothing was stored or sent.
         """
-        profile = self._profile_at(request.method, request.url.path)
+        profile = self._terms.profile_at(request.method, request.url.path)
         own = {profile.key_header, profile.first_sent_header} if profile.carrier == "header" else set()
         without = frozenset(name.lower() for name in own)
         try:
@@ -195,13 +179,7 @@ class Engine(Generic[ClientT, ResponseT]):
             carriers.check_stamp(profile, operation.stamp, outgoing)
 
     def _profile_of(self, prepared: Prepared) -> Profile:
-        return (
-            self._profile_at(prepared.outgoing.method, prepared.request.url.path) if self._endpoints else self.profile
-        )
-
-    def _profile_at(self, method: str, path: str) -> Profile:
-        """The profile as it is at an endpoint."""
-        return next((profile for each, profile in self._endpoints if each.matches(method, path)), self.profile)
+        return self._terms.profile_at(prepared.outgoing.method, prepared.request.url.path)
 
     def run(
         self, identity: Identity, operation: Operation, prepared: Prepared, correlation_id: str | None
@@ -212,7 +190,7 @@ class Engine(Generic[ClientT, ResponseT]):
             StoreError: the store could not even be opened.
             BaseException: what interrupted it.
         """
-        terms = self._terms_of(operation, self._profile_of(prepared))
+        terms = self._terms.of(operation, self._profile_of(prepared))
         try:
             plan = self._plan(identity, terms, prepared.outgoing, correlation_id)
         except StoreError as error:
@@ -228,9 +206,28 @@ class Engine(Generic[ClientT, ResponseT]):
     def recover(self, existing: Existing, operation: Operation) -> Record | None:
         """Finishes what a dead process left, if the rules allow to send its frozen request again."""
         record = existing.record
-        frozen = unfreeze(record.frozen_request or b"")
-        if frozen.body is None:
+        prepared = self._thawed(record)
+        if prepared is None:
             return None  # freeze="nothing": only a run that brings the body can go on
+        terms = self._terms.of(operation, self._profile_of(prepared))
+        plan = self._plan_of(record, terms, prepared)
+        done, _ = self._drive(resume(plan, existing, self.clock.now()), terms, prepared)
+        return done.record
+
+    def _plan_of(self, record: Record, terms: Terms, prepared: Prepared) -> Plan:
+        """The plan of a run whose request comes from the record."""
+        identity = Identity(record.actor_id, record.operation_name, record.scope, record.identity)
+        return self._plan(identity, terms, prepared.outgoing, record.correlation_id, recovering=True)
+
+    def _only_facts(self, record: Record) -> Prepared:
+        """Stands for a request that was not kept, where nothing is to be sent."""
+        options = {"content": b""}
+        return prepare(self.library, self.http, record.method, record.url, options, boundary="", freeze="nothing")
+
+    def _thawed(self, record: Record) -> Prepared | None:
+        """The frozen request, to be sent by today's client; None if it was not kept."""
+        if record.frozen_request is None or (frozen := unfreeze(record.frozen_request)).body is None:
+            return None
         request = thaw(self.library, self.http, frozen)
         auth = self.library.module.USE_CLIENT_DEFAULT
         built = prepare(
@@ -242,11 +239,24 @@ class Engine(Generic[ClientT, ResponseT]):
             boundary="",
             freeze="nothing",
         )
-        prepared = Prepared(request, auth, built.outgoing)
-        identity = Identity(record.actor_id, record.operation_name, record.scope, record.identity)
-        terms = self._terms_of(operation, self._profile_of(prepared))
-        plan = self._plan(identity, terms, prepared.outgoing, record.correlation_id, recovering=True)
-        done, _ = self._drive(resume(plan, existing, self.clock.now()), terms, prepared)
+        return Prepared(request, auth, built.outgoing)
+
+    def would_send(self, existing: Existing, operation: Operation) -> bool:
+        """Whether `recover` would send the record's frozen request again, now."""
+        prepared = self._thawed(existing.record)
+        if prepared is None:
+            return False
+        terms = self._terms.of(operation, self._profile_of(prepared))
+        plan = self._plan_of(existing.record, terms, prepared)
+        return isinstance(resume(plan, existing, self.clock.now()), Renew)
+
+    def recheck(self, existing: Existing, operation: Operation) -> Record | None:
+        """Looks up what became of an action, and writes it down if that settles it; sends nothing."""
+        record = existing.record
+        prepared = self._thawed(record) or self._only_facts(record)
+        terms = self._terms.of(operation, self._profile_of(prepared))
+        plan = self._plan_of(record, terms, prepared)
+        done, _ = self._drive(LookUp(Run(plan), record, "recheck", ""), terms, prepared)
         return done.record
 
     def close(self) -> None:
@@ -260,7 +270,7 @@ class Engine(Generic[ClientT, ResponseT]):
     def _plan(
         self,
         identity: Identity,
-        terms: _Terms,
+        terms: Terms,
         outgoing: Outgoing,
         correlation_id: str | None,
         *,
@@ -292,32 +302,7 @@ class Engine(Generic[ClientT, ResponseT]):
             recovering=recovering,
         )
 
-    def _terms_of(self, operation: Operation, profile: Profile) -> _Terms:
-        which = (id(operation), id(profile))
-        known = self._terms.get(which)
-        if known is None or known.operation is not operation:
-            if len(self._terms) >= MOST_TERMS:
-                self._terms.clear()
-            known = self._terms[which] = self._new_terms(operation, profile)
-        return known
-
-    def _new_terms(self, operation: Operation, profile: Profile) -> _Terms:
-        policy = operation.retry or self.retry
-        windows = [window.total_seconds() for window in (self._window, operation.window) if window]
-        if profile.window_seconds is not None:
-            windows.append(profile.window_seconds)
-        own_delay = operation.max_delay.total_seconds() if operation.max_delay else 0.0
-        return _Terms(
-            operation=operation,
-            profile=profile,
-            contract=replace(operation.contract(), looks_up=looks_up(operation, self.lookup)),
-            backoff=policy.backoff(),
-            budget=policy.budget,
-            window_seconds=min(windows, default=None),
-            max_delay_seconds=own_delay or profile.max_delay_seconds,
-        )
-
-    def _drive(self, step: Step, terms: _Terms, prepared: Prepared) -> tuple[Done, Ports]:
+    def _drive(self, step: Step, terms: Terms, prepared: Prepared) -> tuple[Done, Ports]:
         budget = terms.budget
 
         def send(step: Send) -> Exchange[ResponseT]:
@@ -364,6 +349,10 @@ class Engine(Generic[ClientT, ResponseT]):
         native: Any = ports.sent
         record, error = done.record, done.error
         recovered = done.run.recovered
+        if done.run.drift and record is not None:
+            log.warn(
+                record, "contract_changed", f"its contract has changed since it was begun: {'; '.join(done.run.drift)}"
+            )
         if done.run.duplicate is not None:
             log.duplicate(done.run.plan.identity.operation_name, done.run.duplicate)
         if error is None and record is not None:

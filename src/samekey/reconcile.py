@@ -50,9 +50,12 @@ class Absent:
 
     Attributes:
         evidence: what was asked and what came back.
+        consistent: say so only of a read of the API's own data (no search index, no replica, no cache): what it does
+            not show did not happen. Such an absence, read twice and late enough, lets the action be sent anew.
     """
 
     evidence: str
+    consistent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ def look_up(
     elif lookup is not None and (record.response_reference if lookup.kind == "by_id" else ask is None):
         ask = partial(_ask, lookup)
     elif record.response_reference is not None:
-        return LookedUp(INCONCLUSIVE, "the profile has no look-up by id")
+        return LookedUp(INCONCLUSIVE, "the profile has no look-up by id", final=True)
     try:
         answer = ask(http, record)
     except Exception as error:  # noqa: BLE001 - a look-up that fails proves nothing
@@ -99,7 +102,7 @@ def look_up(
         case Found():
             return LookedUp(FOUND, answer.evidence[:MAX_EVIDENCE], _result(answer, library))
         case Absent():
-            return LookedUp(ABSENT, answer.evidence[:MAX_EVIDENCE])
+            return LookedUp(ABSENT, answer.evidence[:MAX_EVIDENCE], consistent=answer.consistent)
         case Inconclusive():
             return LookedUp(INCONCLUSIVE, answer.evidence[:MAX_EVIDENCE])
         case _:
@@ -155,8 +158,9 @@ def _not_an_answer(answer: object) -> LookedUp:
     if inspect.isawaitable(answer):
         if inspect.iscoroutine(answer):
             answer.close()
-        return LookedUp(INCONCLUSIVE, "an async look-up was asked by a synchronous client")
-    return LookedUp(INCONCLUSIVE, f"it returned a {type(answer).__name__}, not Found, Absent or Inconclusive")
+        return LookedUp(INCONCLUSIVE, "an async look-up was asked by a synchronous client", final=True)
+    told = f"it returned a {type(answer).__name__}, not Found, Absent or Inconclusive"
+    return LookedUp(INCONCLUSIVE, told, final=True)
 
 
 def _result(found: Found, library: Library[Any, Any]) -> Result:

@@ -7,12 +7,16 @@ import logging
 import os
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from samekey._core import words
 from samekey._core.keys import Identity, Scope, identify, scope_texts
 from samekey.contracts import Operation, RetryPolicy
 from samekey.errors import UsageError
+from samekey.http.checks import attempt_seconds
+from samekey.http.guard import build_client, check_client
+from samekey.http.library import HTTPX, Library, library_of
+from samekey.stores import Store
 
 SHORT_SECRET_BYTES: Final = 16
 """Below this a secret is guessable, and so are the keys made from it."""
@@ -90,6 +94,37 @@ def check_choices(*, keep: str, freeze: str, actor: object, retry: object, windo
         raise UsageError(f"retry= is a {type(retry).__name__}; give a RetryPolicy.")
     if window is not None and (not isinstance(window, timedelta) or window <= timedelta(0)):
         raise UsageError("window= is how long the API remembers a key; give a positive timedelta.")
+
+
+def http_client(base_url: Any, http: Any, timeout: Any, options: Mapping[str, Any]) -> tuple[Library[Any, Any], Any]:
+    """The HTTP library and client below: the one that is given, or one that is made.
+
+    Raises:
+        UsageError: the given one cannot be used, or brings its own settings.
+    """
+    if http is None:
+        built: Any = build_client(HTTPX, base_url, timeout, options)
+        return HTTPX, built
+    if options or timeout is not None:
+        names = ", ".join([*options, *(["timeout"] if timeout is not None else [])])
+        raise UsageError(f"http= brings its own settings, so {names} would be ignored; set them on that client.")
+    check_client(http)
+    if str(base_url):
+        if str(http.base_url).rstrip("/") not in {"", str(base_url).rstrip("/")}:
+            raise UsageError("base_url= and the base_url of http= differ; set it on that client only.")
+        http.base_url = base_url
+    return library_of(http), http
+
+
+def check_lease(store: Store, http: Any) -> None:
+    """Refuses a store whose lease does not cover an attempt.
+
+    Raises:
+        UsageError: it does not.
+    """
+    seconds = attempt_seconds(http.timeout.as_dict())
+    if store.lease is not None and store.lease.total_seconds() <= seconds:
+        raise UsageError(lease_too_short(store.lease, seconds))
 
 
 def secret_of(secret: str | bytes | None) -> bytes | None:

@@ -162,4 +162,19 @@ def test_a_terminal_with_a_small_alphabet_is_no_obstacle(store: str, connect: Ca
 
 
 def test_all_commands_are_functions_of_one_app() -> None:
-    assert [command.name for command in app.registered_commands] == ["list", "show", "providers", "probe", "demo"]
+    names = [
+        "list",
+        "show",
+        "review",
+        "resolve",
+        "recheck",
+        "recover",
+        "doctor",
+        "purge",
+        "export",
+        "contract",
+        "providers",
+        "probe",
+        "demo",
+    ]
+    assert [command.name for command in app.registered_commands] == names

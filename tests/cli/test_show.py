@@ -115,7 +115,7 @@ def test_a_store_that_does_not_exist_is_not_created(tmp_path: Path) -> None:
 def test_json_has_the_fields_of_the_record_and_the_timeline(store: str) -> None:
     document: dict[str, Any] = json.loads(invoke(keys(store)["c-2"], "--store", store, "--json"))
     record = {field.name for field in fields(samekey.Record)} - {"claim_nonce", "guarded"}
-    assert document.keys() == record | {"timeline"}
+    assert document.keys() == record | {"timeline", "version"}
     assert document["frozen_request"] == {"kept": False, "bytes": 0}
     assert document["response_body"]["kept"] is True
     assert document["scope"] == {"customer": "42", "cart": "c-2"}

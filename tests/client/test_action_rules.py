@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -11,8 +11,8 @@ from uuid import UUID
 import pytest
 
 import samekey
-from samekey.testing import FlakyServer
-from tests.client.conftest import BODY, Connect, create_order, post
+from samekey.testing import Fault, FlakyServer
+from tests.client.conftest import BODY, ONCE, Connect, create_order, post
 
 
 def test_a_second_write_is_refused_and_the_first_one_named(server: FlakyServer, client: samekey.Client) -> None:
@@ -235,3 +235,20 @@ def test_scope_names_that_change_between_runs_are_refused(server: FlakyServer, c
         action.post("/orders", json=BODY)
     assert len(server.requests) == 1
     assert client.record(renamed, scope={"cart": 1}) is None
+
+
+def test_a_contract_that_changed_is_noticed_on_what_is_open(
+    server: FlakyServer, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.script(Fault.COMMIT_THEN_DROP)
+    with pytest.raises(samekey.OutcomeUnknownError):
+        post(connect(retry=ONCE))
+    client = connect(operations=[create_order.replace(window=timedelta(hours=1))])
+    action = post(client, operation="create_order")
+    assert action.recovered
+    events = {event.kind: event.detail for event in client.store.events(action.key or "")}
+    assert events["contract_changed"] == "window 86400 s → 3600 s: the shorter counts"
+    assert "its contract has changed since it was begun" in caplog.text
+    caplog.clear()
+    post(client, operation="create_order")
+    assert "contract has changed" not in caplog.text

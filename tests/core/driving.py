@@ -112,7 +112,7 @@ class World:
         answers: what the sends bring.
         rows: the generations of the action.
         faults: what the store says instead of doing it, by step.
-        look_ups: what look-ups bring.
+        look_ups: what look-ups bring; the last one again and again.
         grants: what the retry budget says; it grants when they run out.
         interrupt: steps before whose performance the caller interrupts.
         after: steps after whose performance, but before its result is seen, the caller interrupts.
@@ -189,16 +189,18 @@ class World:
                 self.away(step.seconds)
                 return step.next(given or (self.existing() if self.rows else None), self.now)
             case Send():
-                reply = self.answers.popleft()
+                answer = self.answers.popleft()
                 self.seconds += self.takes
-                return step.next(reply, self.now)
+                return step.next(answer, self.now)
             case Sleep():
                 granted = self.grants.popleft() if self.grants else True
                 if granted:
                     self.away(step.seconds)
                 return step.next(granted, self.now)
             case LookUp():
-                return step.next(self.look_ups.popleft(), self.now)
+                self.away(step.seconds)
+                reply = self.look_ups[0] if len(self.look_ups) == 1 else self.look_ups.popleft()
+                return step.next(reply, self.now)
             case Done():
                 return step
 

@@ -150,7 +150,9 @@ def test_r4_a_refusal_that_is_to_be_retried_says_nothing_of_an_open_attempt() ->
 
 
 def test_r4_a_refusal_met_by_a_take_over_is_looked_up_first() -> None:
-    there = world(answer(422), rows=[record(status=Status.UNKNOWN)], look_ups=[LookedUp("inconclusive", "no search")])
+    there = world(
+        answer(422), rows=[record(status=Status.UNKNOWN)], look_ups=[LookedUp("inconclusive", "no search", final=True)]
+    )
     done = there.run(plan(contract=Contract(looks_up=True)))
     assert there.names[-5:] == ["Send", "Settle", "LookUp", "Settle", "Done"]
     assert isinstance(done.error, NeedsReviewError)
@@ -257,7 +259,7 @@ def test_r9_after_a_5xx_nothing_is_sent_again_where_the_profile_is_silent() -> N
 
 
 def test_r9_after_a_5xx_it_is_looked_up_where_that_is_possible() -> None:
-    there = world(answer(500), look_ups=[LookedUp("found", "GET /orders", None), LookedUp("inconclusive", "")])
+    there = world(answer(500), look_ups=[LookedUp("inconclusive", "", final=True)])
     there.run(plan(replace(GENERIC, after_5xx=None), contract=Contract(looks_up=True)))
     assert there.names == ["Reservation", "Send", "Settle", "LookUp", "Settle", "Done"]
 

@@ -347,7 +347,7 @@ def test_a_budget_that_is_spent_ends_the_run() -> None:
 
 
 def test_a_look_up_that_finds_nothing_definite_is_for_a_person() -> None:
-    look_up = LookedUp("found", "but without an object")
+    look_up = LookedUp("found", "but without an object", final=True)
     there = world(rows=[record()], look_ups=[look_up], seconds=2 * DAY)
     error = error_of(there.run(plan(contract=Contract(looks_up=True), started=at(2 * DAY))))
     assert isinstance(error, NeedsReviewError)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from samekey._core.plan import Profile
 
 LOOKS_UP = Contract(looks_up=True)
+ONE_READ = LookedUp("inconclusive", "", final=True)
 
 
 def test_before_the_claim_was_written_there_is_nothing_to_write_but_a_refused_settlement() -> None:
@@ -143,7 +144,7 @@ def test_a_look_up_of_what_an_earlier_run_left_is_left_to_the_next() -> None:
 
 @pytest.mark.parametrize("profile", [replace(GENERIC, after_5xx=None), KEYLESS], ids=["silent on 5xx", "keyless"])
 def test_r9_an_interrupted_look_up_after_a_5xx_does_not_lead_to_a_resend(profile: Profile) -> None:
-    there = world(answer(500), look_ups=[LookedUp("inconclusive", "")], interrupt={LookUp})
+    there = world(answer(500), look_ups=[ONE_READ], interrupt={LookUp})
     there.run(plan(profile, contract=LOOKS_UP))
     there.interrupt = set()
     done = there.run(plan(profile, contract=LOOKS_UP))
@@ -153,7 +154,7 @@ def test_r9_an_interrupted_look_up_after_a_5xx_does_not_lead_to_a_resend(profile
 
 
 def test_r9_what_a_5xx_forbids_is_on_disk_before_it_is_looked_up() -> None:
-    there = world(answer(500), look_ups=[LookedUp("inconclusive", "")])
+    there = world(answer(500), look_ups=[ONE_READ])
     there.run(plan(replace(GENERIC, after_5xx=None), contract=LOOKS_UP))
     assert there.names == ["Reservation", "Send", "Settle", "LookUp", "Settle", "Done"]
     first = there.settlements[0].settlement

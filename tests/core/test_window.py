@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from email.utils import format_datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from samekey._core.model import LATEST, Moment, later
-from samekey._core.window import CLOCK_MARGIN_SECONDS, Window, parse_http_date, skewed, window_of
+from samekey._core.window import CLOCK_MARGIN_SECONDS, Window, last_resend, parse_http_date, skewed, window_of
 from tests.core.driving import BOOT, DAY, T0, at, record, seconds
 
 
@@ -127,3 +128,10 @@ def test_time_stays_inside_the_calendar() -> None:
     assert later(LATEST, 1) == LATEST
     assert later(T0, 1e18) == LATEST
     assert later(T0, -1e18).year == 1
+
+
+def test_the_last_resend_leaves_room_for_a_late_request() -> None:
+    row = record()
+    assert last_resend(row) == later(T0, DAY - 120)
+    assert last_resend(replace(row, window_seconds=None)) is None
+    assert last_resend(replace(row, first_sent_at=None)) is None

@@ -2,7 +2,8 @@
 
 from tests.mutants.by_hand import BY_HAND
 from tests.mutants.core_guards import CORE
+from tests.mutants.desk_guards import DESK
 from tests.mutants.rules import RULES
 from tests.mutants.store_guards import STORE
 
-MUTANTS = (*RULES, *BY_HAND, *CORE, *STORE)
+MUTANTS = (*RULES, *BY_HAND, *CORE, *STORE, *DESK)

@@ -45,8 +45,8 @@ CORE = (
         "begin_rejected_data_is_corrected",
         "a refusal asks for corrected data",
         "_core/begin.py",
-        "if record.status is not Status.REJECTED:",
-        "if record.status is not None:",
+        "if record.status is Status.REJECTED:\n        return ()\n",
+        "if record.status is None:\n        return ()\n",
         BEGIN,
     ),
     guard(

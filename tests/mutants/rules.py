@@ -1,6 +1,6 @@
 """The rules of the protocol, each taken out: a simulated history must break a promise.
 
-R8 (purge) and R17 (volatile stores) have no code yet, and R0 is the API's.
+R8 (purge) is in `desk_guards`, for no history purges; R17 (volatile stores) has no code yet, and R0 is the API's.
 """
 
 from tests.mutants.mutant import Edit, rule
@@ -45,12 +45,11 @@ RULES = (
     rule(
         "r3_absent_means_that_nothing_happened",
         "R3",
-        "_core/steps.py",
-        '        reason = "look_up_absent" if reply.outcome == ABSENT else "look_up_inconclusive"\n',
-        "        if reply.outcome == ABSENT:\n"
-        "            settlement = verdicts.nothing_done(self.run.plan, self.record, self.reason, now)\n"
-        "            return Settle(self.run, self.record, settlement, Verdict(Kind.NOT_SENT), None)\n"
-        '        reason = "look_up_inconclusive"\n',
+        "_core/looking.py",
+        "    if believable and _forgotten(plan, record, now):\n",
+        "    if reply.outcome == ABSENT:\n"
+        "        return Settles(ruled_out(plan, record, evidence, now), Verdict(Kind.NOT_SENT, evidence))\n"
+        "    if believable and _forgotten(plan, record, now):\n",
     ),
     rule(
         "r4_any_refusal_settles",

@@ -9,7 +9,7 @@ from tests.mutants.mutant import SIMULATION, Mutant
 from tests.mutants.workspace import ROOT
 
 RULES = {*(f"R{number}" for number in range(1, 17)), "R5b", "R7b"} - {"R8"}
-"""Those that have code: R8 waits for `purge`, R17 for stores of other kinds."""
+"""Those that histories can break: R8 is about `purge`, which none of them does, and R17 waits for stores of other kinds."""
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

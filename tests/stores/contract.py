@@ -40,6 +40,7 @@ from tests.stores.builders import (
     settlement,
     stored,
 )
+from tests.stores.contract_desk import Decisions, Purges
 from tests.stores.contract_settling import Settlements, Truth, put
 
 _numbers = count()  # one store sees all examples, so none may repeat a name
@@ -386,5 +387,5 @@ def assert_whatever_was_stored_comes_back(store: Store, moment: datetime, texts:
     assert settled.record.response_headers == headers
 
 
-class StoreContract(Facts, Claims, Duplicates, Renewals, Settlements, Truth, Tasks, Searches):
+class StoreContract(Facts, Claims, Duplicates, Renewals, Settlements, Truth, Decisions, Purges, Tasks, Searches):
     """All of it."""

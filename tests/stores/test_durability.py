@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from samekey._core.states import Move
-from samekey._core.verbs import Renewed
+from samekey._core.verbs import Renewed, Resolved
 from samekey.stores import SQLiteStore, _keeper
 from tests.stores.apsw_adapter import Syncs
 from tests.stores.builders import claimed, done, renewal, settlement
+from tests.stores.contract_desk import resolution
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,3 +144,10 @@ def test_one_job_that_fails_takes_no_other_with_it(store: SQLiteStore) -> None:
         thread.join()
     assert len(errors) == 1
     assert len(store.find()) == 4
+
+
+def test_a_decision_is_on_disk_before_it_is_acknowledged(store: SQLiteStore, vfs: Syncs) -> None:
+    row = done(store, "one", Move.STOP, durable=True)
+    vfs.counts.clear()
+    assert isinstance(store.resolve(resolution(row)), Resolved)
+    assert vfs.counts == Counter({"-wal": 1})

@@ -14,7 +14,8 @@ import httpx2
 import tenacity
 
 import samekey
-from samekey import stores
+from samekey import contract_files, stores
+from samekey.lookups import lookup_get, lookup_list, stamp
 from samekey.testing import FaultTransport, FlakyServer
 
 # --- contracts ------------------------------------------------------------------------------------------
@@ -67,6 +68,13 @@ def look_up(http: httpx.Client, record: samekey.Record) -> samekey.Found | samek
 
 
 any_look_up: samekey.LookUp = look_up
+ready_made: list[samekey.LookUp] = [
+    lookup_get("/orders/{cart}", consistent=True),
+    lookup_list("/orders", params={"ext": "{stamp}"}, match=lambda item, record: item["cart"] == record.scope["cart"]),
+]
+absent_for_sure = samekey.Absent("404 from the primary", consistent=True)
+assert_type(stamp({"cart": "c-9"}), str)
+assert_type(contract_files.load("contracts.toml"), tuple[samekey.Operation, ...])
 reconciled = samekey.Operation("create_order", scope=("cart",), reconcile=look_up)
 
 # --- clients --------------------------------------------------------------------------------------------
@@ -148,6 +156,9 @@ def asking(client: samekey.Client[httpx.Response]) -> None:
     assert_type(recovery, samekey.Recovery)
     assert_type(recovery.settled, tuple[samekey.Record, ...])
     assert_type(recovery.left, tuple[samekey.Record, ...])
+    assert_type(client.recoverable(), samekey.Recovery)
+    assert_type(client.recheck(recovery.left[0]), samekey.Record)
+    assert_type(client.operations, tuple[samekey.Operation, ...])
     record = client.record(create_order, scope={"customer": 42, "cart": "c-9"})
     assert_type(record, samekey.Record | None)
     if record is not None:

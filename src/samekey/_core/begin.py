@@ -6,7 +6,9 @@ One pure function from (record, request, contract, clocks) to a decision. Its la
    (corrected data is what a refusal asks for).
 2. Nothing is sent for an action whose effect is known, or that a person has to see.
 3. A live holder is waited for. A dead one is taken over only by the same key inside its window; else look up or stop.
-4. The generation is raised only after a refusal that was complete before this begin started (R15).
+4. The generation is raised only after a refusal, or a person's ruling, that was complete before this begin started
+   (R15).
+5. Of a purged record only the end is known, and nothing is sent for it (R8).
 """
 
 from dataclasses import replace
@@ -17,6 +19,7 @@ from samekey._core.fingerprint import Fingerprint, body_digest, changed_fields, 
 from samekey._core.freezing import unfreeze
 from samekey._core.model import Frozen, Moment, Record
 from samekey._core.plan import NO_PLACE, Plan
+from samekey._core.resolve import AGAIN
 from samekey._core.states import Status
 from samekey._core.values import fixed
 from samekey._core.verbs import Existing
@@ -86,10 +89,10 @@ def decide(plan: Plan, existing: Existing, now: Moment, *, waited: int | None = 
         waited: the generation this begin has waited for, if any.
     """
     record = existing.record
-    if record.status is not Status.REJECTED:
-        conflict = _credential_conflict(plan, record) if plan.recovering else _conflict(plan, record)
-        if conflict:
-            return Refuse(words.key_reused(plan, record, conflict), record, "conflict")
+    if record.purged:
+        return _purged(plan, record)
+    if conflict := _conflict_of(plan, record):
+        return Refuse(words.key_reused(plan, record, conflict), record, "conflict")
     match record.status:
         case Status.SUCCEEDED:
             return Replay(record)
@@ -105,6 +108,15 @@ def decide(plan: Plan, existing: Existing, now: Moment, *, waited: int | None = 
             return Refuse(words.needs_review(record, record.reason or ""), record, "blocked")
         case Status.ABANDONED:  # pragma: no branch - the types allow nothing else
             return Refuse(words.abandoned(record), record, "blocked")
+
+
+def _purged(plan: Plan, record: Record) -> Decision:
+    """Of a tombstone only the end is known: it is told, and nothing is sent, whatever the data (R8)."""
+    record = replace(record, scope=plan.identity.scope, actor_id=plan.identity.actor_id)
+    if record.status is Status.SUCCEEDED:
+        return Replay(record)
+    error = words.abandoned(record) if record.status is Status.ABANDONED else words.rejected_long_ago(record)
+    return Refuse(error, record, "blocked")
 
 
 def window_now(plan: Plan, record: Record, now: Moment, high_water: datetime | None = None) -> Window:
@@ -127,6 +139,13 @@ def window_now(plan: Plan, record: Record, now: Moment, high_water: datetime | N
 def _alive(existing: Existing, now: Moment) -> bool:
     lease = existing.record.lease_expires_at
     return existing.alive and lease is not None and now.wall <= lease
+
+
+def _conflict_of(plan: Plan, record: Record) -> tuple[str, ...]:
+    """What speaks against this request under this record; after a refusal, nothing (law 1)."""
+    if record.status is Status.REJECTED:
+        return ()
+    return _credential_conflict(plan, record) if plan.recovering else _conflict(plan, record)
 
 
 def _conflict(plan: Plan, record: Record) -> tuple[str, ...]:
@@ -176,6 +195,8 @@ def _after_refusal(plan: Plan, record: Record, waited: int | None) -> Decision:
     fresh = record.completed_at is not None and record.completed_at > plan.started.wall
     if waited == record.generation or fresh or plan.recovering:
         return stored
+    if record.reason in AGAIN:
+        return Reserve(record, record.generation + 1)
     rule = plan.contract.on_rejected
     if rule == "raise" or (rule == "if_changed" and not _conflict(plan, record)):
         return stored

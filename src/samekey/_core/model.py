@@ -155,6 +155,16 @@ class Record:
         """Whether its outcome is final: succeeded, rejected or abandoned."""
         return self.status not in UNSETTLED
 
+    @property
+    def purged(self) -> bool:
+        """Whether it is a tombstone: it says that the action was, and how it ended, and nothing else (R8)."""
+        return not self.request_fingerprint
+
+    @property
+    def version(self) -> str:
+        """Names the state that a person was shown, so that a decision about another one can be refused."""
+        return f"{self.generation}.{self.fence}.{self.status.value}"
+
 
 def draft() -> Any:
     """A record in the making: fields with a default have it, the others wait for `finished`.
@@ -214,8 +224,10 @@ class Event:
     Attributes:
         at: when, UTC.
         kind: `retry`, `replay`, `conflict`, `recovery`, `blocked`, `look_up`, `review`, `new_generation`, `not_sent`,
-            `unknown`, `effect_after_close`, `budget_stop`, `credential_changed`.
-        detail: a few words for people, without secrets.
+            `unknown`, `effect_after_close`, `budget_stop`, `credential_changed`, `resolved`, `resolve_refused`,
+            `purged`, `contract_changed`, `expired_key`.
+        detail: a few words for people, without secrets; of a person's decision, JSON with `by`, `decision`, `note`,
+            `evidence` and the state `before`.
     """
 
     at: datetime

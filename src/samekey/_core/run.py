@@ -26,11 +26,15 @@ class LookedUp:
         outcome: "found", "absent" or "inconclusive".
         evidence: what was asked and what came back, redacted.
         result: the object, if it was found.
+        consistent: whether an absence was read from the API's own data, so that what is not there did not happen.
+        final: whether asking again would bring the same.
     """
 
     outcome: str
     evidence: str
     result: Result | None = None
+    consistent: bool = False
+    final: bool = False
 
 
 @fixed
@@ -44,6 +48,7 @@ class Run:
         recovered: whether a dead holder's attempt was taken over.
         duplicate: another action with the same payload, where the contract only warns.
         interrupted: whether the caller stopped it; nothing new is begun then.
+        drift: what the contract says otherwise than when the record was made.
     """
 
     plan: Plan
@@ -52,6 +57,7 @@ class Run:
     recovered: bool = False
     duplicate: Record | None = None
     interrupted: bool = False
+    drift: tuple[str, ...] = ()
 
     def elapsed(self, now: Moment) -> float:
         """Seconds since the action was begun, by the clock that never jumps."""

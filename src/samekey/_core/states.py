@@ -6,7 +6,9 @@ Everything that affects the state machine lives in this file, and its laws are t
 2. `pending` means that every attempt so far provably never ran at the API; the key is still fresh.
 3. `succeeded` and `rejected` are facts. Only a contradicting fact leads out of them, and only to a person.
 4. `unknown` may be sent again under the same key while the API remembers it; `needs_review` may not.
-5. Nothing else moves a record. An illegal move is an error that names both states and the event.
+5. A person may abandon what is open, rule that it did not happen, or reopen it for another try; a success is theirs to
+   record, never to unmake.
+6. Nothing else moves a record. An illegal move is an error that names both states and the event.
 
 The diagram in the documentation is generated from `TRANSITIONS`.
 """
@@ -45,6 +47,9 @@ class Move(StrEnum):
     NO_ANSWER = "no_answer"
     STOP = "stop"
     CONTRADICTION = "contradiction"
+    RULED_OUT = "ruled_out"
+    REOPEN = "reopen"
+    ABANDON = "abandon"
 
 
 UNSETTLED = frozenset({Status.PENDING, Status.IN_FLIGHT, Status.UNKNOWN, Status.NEEDS_REVIEW})
@@ -55,6 +60,7 @@ TRANSITIONS: dict[Status, dict[Move, Status]] = {
         Move.CLAIM: Status.IN_FLIGHT,
         Move.SUCCESS: Status.SUCCEEDED,
         Move.CONTRADICTION: Status.NEEDS_REVIEW,
+        Move.ABANDON: Status.ABANDONED,
     },
     Status.IN_FLIGHT: {
         Move.CLAIM: Status.IN_FLIGHT,
@@ -66,22 +72,32 @@ TRANSITIONS: dict[Status, dict[Move, Status]] = {
         Move.NO_ANSWER: Status.UNKNOWN,
         Move.STOP: Status.NEEDS_REVIEW,
         Move.CONTRADICTION: Status.NEEDS_REVIEW,
+        Move.RULED_OUT: Status.REJECTED,
+        Move.REOPEN: Status.UNKNOWN,
+        Move.ABANDON: Status.ABANDONED,
     },
     Status.UNKNOWN: {
         Move.TAKE_OVER: Status.IN_FLIGHT,
         Move.SUCCESS: Status.SUCCEEDED,
         Move.STOP: Status.NEEDS_REVIEW,
         Move.CONTRADICTION: Status.NEEDS_REVIEW,
+        Move.RULED_OUT: Status.REJECTED,
+        Move.REOPEN: Status.UNKNOWN,
+        Move.ABANDON: Status.ABANDONED,
     },
     Status.NEEDS_REVIEW: {
         Move.SUCCESS: Status.SUCCEEDED,
         Move.CONTRADICTION: Status.NEEDS_REVIEW,
+        Move.RULED_OUT: Status.REJECTED,
+        Move.REOPEN: Status.UNKNOWN,
+        Move.ABANDON: Status.ABANDONED,
     },
     Status.SUCCEEDED: {
         Move.SUCCESS: Status.SUCCEEDED,
     },
     Status.REJECTED: {
         Move.CONTRADICTION: Status.NEEDS_REVIEW,
+        Move.REOPEN: Status.REJECTED,
     },
     Status.ABANDONED: {
         Move.SUCCESS: Status.SUCCEEDED,

@@ -1,8 +1,7 @@
 """One class per step, each with a typed `next`.
 
-A driver performs a step and hands what came of it to `next`, together with the clocks; what it gets back is the next
-step, until `Done`. A driver that was interrupted asks `interrupted` instead, performs what that returns, and lets the
-interruption go on.
+A driver performs a step and hands what came of it to `next`, with the clocks; what it gets back is the next step, until
+`Done`. A driver that was interrupted asks `interrupted` instead, performs that, and lets the interruption go on.
 """
 
 from dataclasses import replace
@@ -11,11 +10,13 @@ from datetime import datetime
 from samekey._core import verdicts, words
 from samekey._core.begin import Check, Refuse, Replay, Reserve, TakeOver, WaitFor, decide, window_now
 from samekey._core.classify import Judgement, Kind, judge
+from samekey._core.drift import drift
 from samekey._core.freezing import unfreeze
-from samekey._core.model import Event, Failure, Frozen, Moment, Record, Reply, Result
+from samekey._core.looking import Again, Doubt, Settles, Stays, hear
+from samekey._core.model import Event, Failure, Frozen, Moment, Record, Reply
 from samekey._core.plan import Plan
 from samekey._core.policy import next_pause
-from samekey._core.run import ABSENT, FOUND, INCONCLUSIVE, NEVER_MADE, Attempt, Done, LookedUp, Run
+from samekey._core.run import INCONCLUSIVE, NEVER_MADE, Attempt, Done, LookedUp, Run
 from samekey._core.states import Status
 from samekey._core.values import fixed
 from samekey._core.verbs import (
@@ -113,11 +114,8 @@ class Renew:
         if last is None:
             return Done(self.run, record, words.store_failed(plan, reply.error, record, uncertain=reply.uncertain))
         summary = f"{last.summary}; then {reply.error}"
-        return Done(
-            self.run,
-            record,
-            words.unknown(record, summary=summary, retry_after=None, retry_until=self.closes_at),
-        )
+        error = words.unknown(record, summary=summary, retry_after=None, retry_until=self.closes_at)
+        return Done(self.run, record, error)
 
     def interrupted(self, now: Moment) -> "Step":
         """The attempt may be recorded; it was not made."""
@@ -209,30 +207,32 @@ class Sleep:
 
 @fixed
 class LookUp:
-    """Step: look up what became of the action. A record with a reference is known to have had its effect."""
+    """Step: wait `seconds`, then look up what became of the action; the `asked` times before settled nothing."""
 
     run: Run
     record: Record
     reason: str
     summary: str
+    asked: int = 0
+    seconds: float = 0.0
 
     def next(self, reply: LookedUp, now: Moment) -> "Step":
-        """Found settles; anything else is evidence for a person."""
-        result = reply.result if reply.outcome == FOUND else None
-        if result is None and self.record.response_reference is not None:
-            result = Result(None, (), None, self.record.response_reference or None)
-        if result is not None:
-            event = Event(now.wall, "look_up", f"{reply.outcome}: {reply.evidence}")
-            settlement = verdicts.found(self.run.plan, self.record, result, now, event)
-            return Settle(self.run, self.record, settlement, Verdict(Kind.SUCCESS), None)
-        reason = "look_up_absent" if reply.outcome == ABSENT else "look_up_inconclusive"
-        summary = f"{self.reason}; {self.summary}; {reply.outcome}: {reply.evidence}"
-        return _stop(self.run, self.record, reason, summary, now, None)
+        """Found settles; the rest is asked again, and then as `hear` says."""
+        match hear(self.run, self.record, reply, self.asked + 1, now):
+            case Again(seconds):
+                return replace(self, asked=self.asked + 1, seconds=seconds)
+            case Settles(settlement, verdict):
+                return Settle(self.run, self.record, settlement, verdict, None)
+            case Stays(error, note):
+                return Done(self.run, self.record, error, note=note)
+            case Doubt(reason, evidence):  # pragma: no branch - the types allow nothing else
+                summary = f"{self.reason}; {self.summary}; {evidence}"
+                return _stop(self.run, self.record, reason, summary, now, None)
 
     def interrupted(self, now: Moment) -> "Step":
         """Nothing to write where the next begin looks up again."""
         if self.record.response_reference is not None:
-            return self.next(LookedUp(INCONCLUSIVE, "interrupted"), now)
+            return self.next(LookedUp(INCONCLUSIVE, "interrupted", final=True), now)
         return Done(self.run, self.record)
 
 
@@ -294,6 +294,7 @@ def resume(plan: Plan, existing: Existing, now: Moment) -> Step:
 def begin(run: Run, existing: Existing, now: Moment) -> Step:
     """The step that follows from what the store knows."""
     plan, decision = run.plan, decide(run.plan, existing, now, waited=run.waited)
+    run = replace(run, drift=changed) if (changed := drift(plan, existing.record)) else run
     match decision:
         case Reserve():
             return Reservation(run, plan.claim(now, decision.replaced, decision.generation))

@@ -78,7 +78,7 @@ class Settlement:
         expect: generation, fence and status as last seen.
         holder: who expects to hold it; None where nobody does any more.
         nonce: the row's `claim_nonce` as seen.
-        move: SUCCESS, REFUSAL, NOT_SENT, NO_ANSWER or STOP.
+        move: SUCCESS, REFUSAL, NOT_SENT, NO_ANSWER, STOP or RULED_OUT.
         at: now.
         durable: whether the commit must survive a power loss before it returns (R7, R7b).
         open_attempts: attempts that stay unproven.
@@ -108,6 +108,37 @@ class Settlement:
     window_seconds: float | None = None
     field_digests: Mapping[str, str] | None = field(default=None, repr=False)
     event: Event | None = None
+
+
+@fixed(kw_only=True)
+class Resolution:
+    """What a person decided about an action, to be written over the row as it was shown (R12).
+
+    Attributes:
+        identity: which action.
+        expect: generation, fence and status as they were shown.
+        move: SUCCESS, RULED_OUT, REOPEN or ABANDON.
+        at: now.
+        nonce: names this decision; becomes the row's `claim_nonce`.
+        event: who, why, on what evidence, and the state before; written with it.
+        refused: the same, written in its place if the decision comes too late or too early.
+        open_attempts: attempts that stay unproven.
+        reason: why a further generation is allowed; None otherwise.
+        reference: the object's id, where the person names one.
+        expires_at: when the record may be purged, if it is settled now.
+    """
+
+    identity: str
+    expect: Expect
+    move: Move
+    at: datetime
+    nonce: str
+    event: Event
+    refused: Event
+    open_attempts: int = 0
+    reason: str | None = None
+    reference: str | None = None
+    expires_at: datetime | None = None
 
 
 @fixed
@@ -172,6 +203,17 @@ class Settled:
 
     record: Record
     contradiction: bool = False
+
+
+@fixed
+class Resolved:
+    """The person's decision is on disk.
+
+    Attributes:
+        record: the row as written.
+    """
+
+    record: Record
 
 
 @fixed

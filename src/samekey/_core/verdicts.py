@@ -11,6 +11,7 @@ from samekey._core.fingerprint import fingerprint
 from samekey._core.model import Event, Moment, Record, Reply, Result, later
 from samekey._core.plan import Plan
 from samekey._core.reading import reference_of, result_of
+from samekey._core.resolve import DID_NOT_HAPPEN
 from samekey._core.states import Move
 from samekey._core.values import fixed
 from samekey._core.verbs import Expect, Renewal, Settlement
@@ -19,6 +20,10 @@ from samekey.errors import SamekeyError, StoreError
 
 SHORT_WINDOW_SECONDS: Final = 3600.0
 """Up to this window a lost settlement might not be repaired by a replay in time, so it is written durably (R7b)."""
+
+
+EXPIRED: Final = frozenset({"window_closed", "clock_jumped"})
+"""Reasons that make of a resend an expired-key block."""
 
 
 @fixed
@@ -35,6 +40,7 @@ class Verdict:
         running: the API itself says it is still on it.
         attempts: sends made in this run.
         spent: seconds since this run began.
+        looked_up: whether it is a look-up's answer that comes too early to count.
     """
 
     kind: Kind
@@ -46,6 +52,7 @@ class Verdict:
     running: bool = False
     attempts: int = 1
     spent: float = 0.0
+    looked_up: bool = False
 
     def error(self, record: Record) -> SamekeyError | None:
         """The exception that says it; None for a success."""
@@ -55,6 +62,10 @@ class Verdict:
             return words.key_reused_by_server(record)
         if self.reason:
             return words.needs_review(record, self.reason)
+        if self.looked_up:
+            return words.absent_too_early(record, self.summary, self.retry_after or 0.0)
+        if record.reason == DID_NOT_HAPPEN:
+            return words.ruled_out(record, self.summary)
         match self.kind:
             case Kind.REFUSED:
                 return words.rejected(record, summary=self.summary, stored=False, in_front=False)
@@ -159,6 +170,24 @@ def refusal(plan: Plan, record: Record, reply: Reply, summary: str, now: Moment)
     )
 
 
+def ruled_out(plan: Plan, record: Record, evidence: str, now: Moment) -> Settlement:
+    """A look-up shows that it did not happen, and will not (R3)."""
+    return Settlement(
+        identity=record.identity,
+        expect=expect(record),
+        holder=record.holder,
+        nonce=record.claim_nonce,
+        move=Move.RULED_OUT,
+        at=now.wall,
+        durable=True,
+        expires_at=_expiry(plan, record, now),
+        field_digests=_digests(plan, record),
+        error_summary=evidence,
+        reason=DID_NOT_HAPPEN,
+        event=Event(now.wall, "look_up", evidence),
+    )
+
+
 def nothing_done(plan: Plan, record: Record, summary: str, now: Moment) -> Settlement:
     """Every attempt provably never ran: the key is fresh again (R6)."""
     return Settlement(
@@ -198,7 +227,8 @@ def no_answer(
 
 
 def stop(record: Record, reason: str, summary: str, now: Moment) -> Settlement:
-    """It may have happened, and automation stops."""
+    """It may have happened, and automation stops; because of an expired key, also where a look-up was asked first."""
+    kind = "expired_key" if EXPIRED & {reason, summary.partition(";")[0]} else "review"
     return Settlement(
         identity=record.identity,
         expect=expect(record),
@@ -210,12 +240,14 @@ def stop(record: Record, reason: str, summary: str, now: Moment) -> Settlement:
         open_attempts=record.open_attempts,
         error_summary=summary or record.error_summary,
         reason=reason,
-        event=Event(now.wall, "review", f"{reason}: {summary}" if summary else reason),
+        event=Event(now.wall, kind, f"{reason}: {summary}" if summary else reason),
     )
 
 
-def _digests(plan: Plan, record: Record) -> Mapping[str, str]:
-    """The field digests of the request, which stay when the request itself is erased."""
+def _digests(plan: Plan, record: Record) -> Mapping[str, str] | None:
+    """The field digests of the request, which stay when the request itself is erased; None if they are there already."""
+    if record.field_digests:
+        return None
     if record.volatile == plan.contract.volatile:
         return plan.digest.fields
     return fingerprint(plan.secret, plan.outgoing, plan.content, record.volatile).fields

@@ -81,6 +81,13 @@ def _elapsed(record: Record, first_sent_at: datetime, now: Moment, high_water: d
     return max(by_wall, (seen - first_sent_at).total_seconds())
 
 
+def last_resend(record: Record) -> datetime | None:
+    """Until when its key may be sent again by the record's own window, an attempt's length apart; None if unknown."""
+    if record.first_sent_at is None or record.window_seconds is None:
+        return None
+    return later(record.first_sent_at, record.window_seconds - record.max_delay_seconds)
+
+
 def skewed(date_header: str | None, now: datetime) -> bool:
     """Whether a reply's `Date` differs from our clock by more than the margin (R10)."""
     if date_header is None:

@@ -3,6 +3,7 @@
 Never a body, a credential, or a URL with its query; times are UTC.
 """
 
+import math
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -189,7 +190,12 @@ def scope_names_differ(plan: Plan, names: tuple[str, ...]) -> UsageError:
 
 def rejected(record: Record, *, summary: str, stored: bool, in_front: bool) -> ActionRejectedError:
     """The API refused."""
-    if stored:
+    if stored and record.reason == "did_not_happen":
+        text = (
+            f"was ruled on {clock(record.completed_at)} not to have happened, while this run was under way; run it again "
+            f"to send it under a new key."
+        )
+    elif stored:
         text = (
             f"the API refused it with {summary} on {clock(record.completed_at)} and was not asked again; change the "
             f'data, or use on_rejected="new_generation" to ask again with the same.'
@@ -199,6 +205,15 @@ def rejected(record: Record, *, summary: str, stored: bool, in_front: bool) -> A
     else:
         text = f"the API refused it with {summary} and nothing happened; correct the data and run it again."
     return ActionRejectedError(f"{record.label}: {text}", **context(record, retry_safe=in_front))
+
+
+def rejected_long_ago(record: Record) -> ActionRejectedError:
+    """The API refused, or a person ruled so, and the record has been purged since."""
+    return ActionRejectedError(
+        f"{record.label}: ended without an effect on {clock(record.completed_at)}, and its record has been purged, so "
+        f"nothing was sent; name a new action if it is wanted after all.",
+        **context(record),
+    )
 
 
 def not_sent(record: Record, *, summary: str, attempts: int, spent: float, retry_after: float | None) -> NotSentError:
@@ -226,6 +241,24 @@ def unknown(
     )
 
 
+def absent_too_early(record: Record, evidence: str, wait: float) -> OutcomeUnknownError:
+    """A look-up found nothing, and a request may still be on its way."""
+    return OutcomeUnknownError(
+        f"{record.label}: was sent without a usable answer, and the look-up did not find it ({evidence}), which proves "
+        f"nothing yet; run it again in {seconds(math.ceil(wait))}, and it is looked up again.",
+        **context(record, retry_after=wait),
+    )
+
+
+def ruled_out(record: Record, evidence: str) -> NotSentError:
+    """A look-up showed that it did not happen."""
+    return NotSentError(
+        f"{record.label}: the look-up shows that nothing was done ({evidence}); run it again, and it is sent under a new "
+        f"key.",
+        **context(record),
+    )
+
+
 def needs_review(record: Record, reason: str) -> NeedsReviewError:
     """Only a person can tell."""
     sent = clock(record.first_sent_at or record.created_at)
@@ -233,7 +266,7 @@ def needs_review(record: Record, reason: str) -> NeedsReviewError:
     if reason == "window_unknown":
         what = f"declare window= as the API's documentation has it and run it again, or look at {host(record)}"
     else:
-        what = f"look at {host(record)} whether it happened ('samekey show {short}' tells what was sent and when)"
+        what = f"look at {host(record)}, then run 'samekey resolve {short}' with --happened or --did-not-happen"
     return NeedsReviewError(
         f"{record.label}: sent {sent} without a usable answer, and {REASONS.get(reason, reason)}, so it is not sent again; "
         f"{what}.",

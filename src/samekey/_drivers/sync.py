@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar, assert_never
 
 from samekey._core.model import Event, Failure
-from samekey._core.run import Done
+from samekey._core.run import Done, LookedUp
 from samekey._core.steps import Await, LookUp, Renew, Reservation, Send, Settle, Sleep, Step
 from samekey._core.verbs import Existing, Renewed, StoreFailed
 from samekey._drivers.ports import Ports, tell_along
@@ -52,8 +52,8 @@ def drive(step: Step, ports: Ports) -> Done:
             tell_along(interruption, step)
         raise interruption
     assert isinstance(step, Done)
-    if step.note is not None:
-        _note(step, step.note, ports)
+    if step.note is not None or step.run.drift:
+        _note(step, ports)
     return step
 
 
@@ -81,7 +81,7 @@ def _perform(step: Step, ports: Ports) -> Step:
             log.awaiting(step.existing.record, step.seconds)
             return step.next(_ask(ports, _wait(store, step.seconds), step.existing), now())
         case LookUp():
-            return step.next(ports.look_up(step.record), now())
+            return step.next(_look_up(step, ports), now())
         case Done():
             return step
         case _:
@@ -114,6 +114,12 @@ def _pause(step: Sleep, ports: Ports) -> bool:
     return True
 
 
+def _look_up(step: LookUp, ports: Ports) -> LookedUp:
+    if step.seconds:
+        ports.clock.sleep(step.seconds)
+    return ports.look_up(step.record)
+
+
 def _wait(store: Store, seconds: float) -> Callable[[Existing], Existing | None]:
     def wait(existing: Existing) -> Existing | None:
         store.wait(existing, seconds)
@@ -129,7 +135,14 @@ def _settle_unfinished(ports: Ports) -> None:
     ports.cause = None
 
 
-def _note(done: Done, note: Event, ports: Ports) -> None:
+def _note(done: Done, ports: Ports) -> None:
+    if done.run.drift:
+        _write_note(done, Event(ports.clock.wall(), "contract_changed", "; ".join(done.run.drift)), ports)
+    if done.note is not None:
+        _write_note(done, done.note, ports)
+
+
+def _write_note(done: Done, note: Event, ports: Ports) -> None:
     if done.record is not None:
         try:
             ports.store.note(done.record, note)

@@ -1,4 +1,4 @@
-"""The command line: `samekey list`, `show`, `providers`, `probe` and `demo`. Needs the extra `cli`."""
+"""The command line, one module per command. Needs the extra `cli`."""
 
 import sys
 from typing import Final

@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
 
+from samekey.cli.contract import contract
 from samekey.cli.demo.command import demo
+from samekey.cli.doctor import doctor
 from samekey.cli.exits import EXIT_CODES, Exit, complain
+from samekey.cli.export import export
 from samekey.cli.list_ import list_actions
 from samekey.cli.probe import probe
 from samekey.cli.providers import providers
+from samekey.cli.purge import purge
+from samekey.cli.recheck import recheck
+from samekey.cli.recover import recover
+from samekey.cli.resolve import resolve
+from samekey.cli.review import review
 from samekey.cli.show import show
 
 if TYPE_CHECKING:
@@ -31,6 +39,14 @@ app: Final = typer.Typer(
 )
 app.command("list", epilog=EPILOG)(list_actions)
 app.command("show", epilog=EPILOG)(show)
+app.command("review", epilog=EPILOG)(review)
+app.command("resolve", epilog=EPILOG)(resolve)
+app.command("recheck", epilog=EPILOG)(recheck)
+app.command("recover", epilog=EPILOG)(recover)
+app.command("doctor", epilog=EPILOG)(doctor)
+app.command("purge", epilog=EPILOG)(purge)
+app.command("export", epilog=EPILOG)(export)
+app.command("contract", epilog=EPILOG)(contract)
 app.command("providers", epilog=EPILOG)(providers)
 app.command("probe", epilog=EPILOG)(probe)
 app.command("demo", epilog=EPILOG)(demo)

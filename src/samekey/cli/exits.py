@@ -24,16 +24,21 @@ class Exit(IntEnum):
     USAGE = 2
     NOT_FOUND = 3
     STORE = 4
-    DIFFERS = 5
+    REFUSED = 5
+    OPEN = 6
+    DIFFERS = 7
     INTERRUPTED = 130
 
 
 EXIT_CODES: Final = {
     Exit.OK: "done",
-    Exit.FAILED: "demo: samekey made a duplicate or lost an order; probe: it ended early, or was not agreed to",
+    Exit.FAILED: "demo: samekey made a duplicate or lost an order; doctor: something is not well; contract --check: it differs; "
+    "probe: it ended early, or was not agreed to",
     Exit.USAGE: "wrong option or argument; a key that fits more than one action",
     Exit.NOT_FOUND: "no such store, or no such action in it",
     Exit.STORE: "the store cannot be used",
+    Exit.REFUSED: "the decision was refused: the record is another by now, is being worked on, or does not allow it",
+    Exit.OPEN: "review --check: there are actions that need somebody; recover, recheck: some are still open",
     Exit.DIFFERS: "probe: the API differs from its profile",
     Exit.INTERRUPTED: "Ctrl-C",
 }

@@ -2,63 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from rich.table import Table
 from rich.text import Text
 
 from samekey._core.model import later
+from samekey._core.resolve import AGAIN
 from samekey._core.states import Status
+from samekey._core.window import last_resend
 from samekey._core.words import REASONS
-from samekey.cli.render import COLOURS, put, safe, size, span, stamp
+from samekey.cli.render import COLOURS, SHORT_KEY, put, safe, size, span, stamp
+from samekey.cli.timeline import WORDS, answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
 
     from rich.console import Console
 
-    from samekey._core.model import Event, Record
-
-_ENDS: Final = {
-    Status.SUCCEEDED: "succeeded",
-    Status.REJECTED: "rejected",
-    Status.ABANDONED: "abandoned",
-}
-
-
-_WORDS: Final = {
-    "retry": "sent again",
-    "recovery": "taken over",
-    "replay": "asked again",
-    "blocked": "not sent again",
-    "look_up": "looked up",
-}
-"""Kinds of events that are told in other words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a timeline."""
-
-    at: datetime
-    what: str
-    detail: str
-
-
-def timeline(record: Record, events: Sequence[Event]) -> list[Line]:
-    """The happy path, which the record tells, and the events, in their order."""
-    lines = [Line(record.created_at, "created", "the key is on disk, nothing is sent yet")]
-    if record.first_sent_at is not None:
-        lines.append(Line(record.first_sent_at, "first_sent", f"{record.method} {record.url}"))
-    lines += [Line(event.at, event.kind, event.detail) for event in events]
-    if record.completed_at is not None:
-        what = _ENDS.get(record.status, record.status.value)
-        lines.append(Line(record.completed_at, what, _answer(record)))
-    return sorted(lines, key=lambda line: line.at)
+    from samekey._core.model import Record
+    from samekey.cli.timeline import Line
 
 
 def sheet(out: Console, record: Record, lines: Sequence[Line], *, alive: bool | None) -> None:
@@ -91,7 +55,7 @@ def _events(lines: Sequence[Line]) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for line in lines:
-        what = _WORDS.get(line.what, line.what.replace("_", " "))
+        what = WORDS.get(line.what, line.what.replace("_", " "))
         table.add_row(stamp(line.at), Text(safe(what)), Text(safe(line.detail), style="dim"))
     return table
 
@@ -99,14 +63,15 @@ def _events(lines: Sequence[Line]) -> Table:
 def _facts(record: Record, *, alive: bool | None) -> Iterator[tuple[str, str]]:
     yield "key", record.idempotency_key
     yield "reference", record.response_reference or ""
-    yield "answer", _answer(record)
-    yield "request", f"{record.method} {record.url}"
-    yield "request kept", "" if record.settled else _kept(record.frozen_request, until="until it is settled")
+    yield "answer", answer(record)
+    yield "request", f"{record.method} {record.url}".strip()
+    yield "request kept", "" if record.settled else _kept(record.frozen_request)
     yield "profile", _profile(record)
     yield "attempts", str(record.attempts)
     yield "last problem", record.error_summary or ""
     yield "needs review", _reason(record)
     yield "held by", _holder(record, alive=alive)
+    yield "version", record.version
     yield "generation", str(record.generation) if record.generation > 1 else ""
     yield "actor", record.actor_id
     yield "correlation", record.correlation_id or ""
@@ -114,16 +79,8 @@ def _facts(record: Record, *, alive: bool | None) -> Iterator[tuple[str, str]]:
     yield "kept until", f"{record.expires_at:%Y-%m-%d %H:%M} UTC" if record.expires_at else ""
 
 
-def _answer(record: Record) -> str:
-    if record.response_status is None:
-        return ""
-    return f"HTTP {record.response_status}, body {_kept(record.response_body)}"
-
-
-def _kept(payload: bytes | None, until: str = "") -> str:
-    if payload is None:
-        return "no" if until else "not kept"
-    return f"{size(len(payload))} {until}" if until else f"kept ({size(len(payload))})"
+def _kept(payload: bytes | None) -> str:
+    return "no" if payload is None else f"{size(len(payload))} until it is settled"
 
 
 def _profile(record: Record) -> str:
@@ -150,6 +107,10 @@ def _holder(record: Record, *, alive: bool | None) -> str:
 
 
 def _advice(record: Record, *, alive: bool) -> str:
+    if record.purged:
+        return "Its record has been purged: what is left prevents a duplicate for ever, and nothing is sent for it."
+    if record.status is Status.REJECTED and record.reason in AGAIN:
+        return "The next run sends it again, under a new key."
     host = safe(urlsplit(record.origin).hostname or record.origin)
     again = f"Run the script again{_before(record)}: the same key will tell."
     return {
@@ -158,14 +119,13 @@ def _advice(record: Record, *, alive: bool) -> str:
         Status.SUCCEEDED: "It is done. A rerun gets the stored result, and nothing is sent.",
         Status.REJECTED: f"{host} refused it and nothing happened. Correct the data and run the script again.",
         Status.UNKNOWN: f"It may have happened. {again}",
-        Status.NEEDS_REVIEW: f"It may have happened, and it is not sent again. Look at {host}, whether it did.",
+        Status.NEEDS_REVIEW: f"It may have happened, and it is not sent again. Look at {host}, whether it "
+        f"did, then: samekey resolve {record.idempotency_key[:SHORT_KEY]}",
         Status.ABANDONED: "A person closed it; it is not sent again.",
     }[record.status]
 
 
 def _before(record: Record) -> str:
     """Until when a resend is possible, as the rules count it: less the time that a request may be late."""
-    if record.first_sent_at is None or record.window_seconds is None:
-        return ""
-    until = later(record.first_sent_at, record.window_seconds) - timedelta(seconds=record.max_delay_seconds)
-    return f" before {until:%Y-%m-%d %H:%M} UTC"
+    until = last_resend(record)
+    return "" if until is None else f" before {until:%Y-%m-%d %H:%M} UTC"

@@ -2,75 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from samekey.cli.exits import Exit, leave
+from samekey.cli.finding import KeyArgument, find, is_alive
 from samekey.cli.options import JsonOption, StoreOption, existing_store
-from samekey.cli.render import SHORT_KEY, as_json, console, iso, record_fields
-from samekey.cli.sheet import Line, sheet, timeline
+from samekey.cli.render import as_json, console, iso, record_fields
+from samekey.cli.sheet import sheet
+from samekey.cli.timeline import timeline
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from samekey._core.model import Record
-    from samekey.stores import Store
-
-KeyArgument = Annotated[
-    str,
-    typer.Argument(metavar="KEY", help="A whole key, or as many of its first characters as single it out."),
-]
-
-MOST_MATCHES: Final = 5
-"""Matches that an ambiguous key lists."""
+    from samekey.cli.timeline import Line
 
 
 def show(key: KeyArgument, store: StoreOption = None, json: JsonOption = False) -> None:
     """Show one action: what is known, and what happened when. Never what was sent or answered."""
     with existing_store(store) as opened:
-        record = _find(opened, key)
+        record = find(opened, key)
         lines = timeline(record, opened.events(record.idempotency_key))
-        alive = _is_alive(opened, record)
+        alive = is_alive(opened, record)
     if json:
-        print(as_json({**record_fields(record), "timeline": [_line(line) for line in lines]}))
+        print(as_json(document(record, lines)))
         return
     sheet(console(), record, lines, alive=alive)
 
 
-def _find(store: Store, key: str) -> Record:
-    prefix = key.strip().rstrip("….").lower()
-    if not prefix:
-        leave(Exit.USAGE, "KEY is empty; give the first characters of a key, as 'samekey list' shows them.")
-    records = store.find(key_prefix=prefix, limit=MOST_MATCHES + 1)
-    if not records:
-        missing = f"no action in {store.location} has a key that begins with {prefix!r}; see 'samekey list'."
-        leave(Exit.NOT_FOUND, missing)
-    if len(records) > 1:
-        leave(Exit.USAGE, _ambiguous(prefix, records))
-    return records[0]
+def document(record: Record, lines: Sequence[Line]) -> dict[str, Any]:
+    """An action for JSON: the record, the state a decision has to name, and the timeline."""
+    return {**record_fields(record), "version": record.version, "timeline": [_line(line) for line in lines]}
 
 
-def _ambiguous(prefix: str, records: list[Record]) -> str:
-    unique = _distinguishing(prefix, [record.idempotency_key for record in records])
-    matches = [f"{record.idempotency_key[:unique]} {record.label}" for record in records[:MOST_MATCHES]]
-    more = ", …" if len(records) > MOST_MATCHES else ""
-    return f"{prefix!r} fits more than one action, give more of the key: {', '.join(matches)}{more}."
-
-
-def _distinguishing(prefix: str, keys: list[str]) -> int:
-    """How many characters tell these keys apart, at least as many as people are used to."""
-    length = max(SHORT_KEY, len(prefix) + 1)
-    while len({key[:length] for key in keys}) < len(keys):
-        length += 1
-    return length
-
-
-def _is_alive(store: Store, record: Record) -> bool | None:
-    """Whether the process that holds the action still runs; None if no process holds it."""
-    if record.holder is None or record.settled:
-        return None
-    existing = store.get(record.identity)
-    return existing is not None and existing.record.holder == record.holder and existing.alive
-
-
-def _line(line: Line) -> dict[str, str]:
-    return {"at": iso(line.at), "what": line.what, "detail": line.detail}
+def _line(line: Line) -> dict[str, Any]:
+    told: dict[str, Any] = {"at": iso(line.at), "what": line.what, "detail": line.detail}
+    return told if line.decision is None else {**told, "decision": dict(line.decision)}

@@ -3,7 +3,7 @@
 A store keeps records and knows no policy: it offers a few atomic verbs and returns what it found. Every verb is one
 transaction: it happens whole or not at all, also across a crash. What holds for all of them:
 
-- *Compare and set.* `claim`, `renew` and `settle` name the row as their caller saw it (`Expect`: generation, fence,
+- *Compare and set.* `claim`, `renew`, `settle` and `resolve` name the row as their caller saw it (`Expect`: generation, fence,
   status, and the holder). If the row is another by now, nothing changes and the row comes back as `Existing`.
 - *Durability.* When `claim` or `renew` returns `Claimed` or `Renewed`, the row survives a power loss if `claim_durable`
   is true. `settle` survives one if it was asked to be `durable`; otherwise it survives the end of the process.
@@ -16,7 +16,7 @@ transaction: it happens whole or not at all, also across a crash. What holds for
 """
 
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 from samekey._core.model import Event, Record
@@ -28,6 +28,8 @@ from samekey._core.verbs import (
     Existing,
     Renewal,
     Renewed,
+    Resolution,
+    Resolved,
     ScopeNamesDiffer,
     Settled,
     Settlement,
@@ -87,6 +89,25 @@ class Store(Protocol):
         pending, unknown or rejected, and this one unless it succeeded, goes to `needs_review`, with an
         `effect_after_close` event that names the reference, and the answer is `Settled(contradiction=True)`. None
         says that the identity has no record: the claim to be settled was never written.
+        """
+
+    def resolve(self, resolution: Resolution) -> Resolved | Existing | None:
+        """Writes what a person decided, durably (R7, R12).
+
+        Only over the very row that they were shown, and never while its holder is alive or the lease of an attempt
+        runs; the fence is raised, so that whoever was at work finds another row. A decision that comes too late or too
+        early changes nothing but the timeline, where `resolution.refused` tells of it, and the highest generation
+        comes back as `Existing`. To reopen needs the highest generation. A SUCCESS puts later generations that are
+        pending, unknown or rejected before a person, as in `settle`. The same decision again is `Resolved` again. None
+        says that the identity has no record.
+        """
+
+    def purge(self, at: datetime, *, limit: int) -> int:
+        """Turns up to `limit` settled records whose `expires_at` is not after `at` into tombstones (R8).
+
+        A tombstone keeps identity digest, generation, key, status, reason, operation name, reference, the answer's
+        status and the times, for ever; everything else of the record and its timeline goes, but for one event that
+        tells of it. Returns how many there were.
         """
 
     def get(self, identity: str) -> Existing | None:

@@ -44,6 +44,11 @@ class Holder:
             return False
         return not _is_free(os.path.join(self.directory, name))
 
+    def is_running(self, name: str) -> bool:
+        """Whether another process is known to be at work: one of this boot, whose file is locked."""
+        boot = _boot_part()
+        return boot != NO_BOOT and name.startswith(f"{boot}.") and self.is_alive(name)
+
     def sweep(self) -> None:
         """Removes the files that killed processes have left."""
         with suppress(OSError):

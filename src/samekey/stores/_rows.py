@@ -14,7 +14,7 @@ from samekey._core.verbs import Claim, Expect, Renewal, Settled, Settlement
 FIELDS: Final = tuple(field.name for field in fields(Record))
 values_of: Final[Callable[[Record], tuple[Any, ...]]] = attrgetter(*FIELDS)
 
-_REVIEWED_WITH_A_LATER: Final = frozenset({Status.PENDING, Status.UNKNOWN, Status.REJECTED})
+reviewed_with_a_later: Final = frozenset({Status.PENDING, Status.UNKNOWN, Status.REJECTED})
 _CONTRADICTION: Final = "effect_after_close"
 
 
@@ -208,10 +208,10 @@ def same_time(one: datetime | None, other: datetime) -> bool:
 
 def _contradiction(generations: Sequence[Record], row: Record, settlement: Settlement) -> Verdict:
     """A success came for what was closed: nothing is settled, and a person must look at all that is doubtful."""
-    concerned = {other.generation for other in generations if other.status in _REVIEWED_WITH_A_LATER}
+    concerned = {other.generation for other in generations if other.status in reviewed_with_a_later}
     if row.status is not Status.SUCCEEDED:
         concerned.add(row.generation)
-    rows = tuple(_reviewed(other, settlement) for other in generations if other.generation in concerned)
+    rows = tuple(reviewed(other, settlement.at) for other in generations if other.generation in concerned)
     reference = None if settlement.result is None else settlement.result.reference
     told = "the API confirmed an effect without a reference" if reference is None else f"reference {clean(reference)}"
     event = Event(settlement.at, _CONTRADICTION, told)
@@ -220,12 +220,13 @@ def _contradiction(generations: Sequence[Record], row: Record, settlement: Settl
     return Verdict(rows, (*((new, event) for new in (rows or (row,))), *extra), Settled(answer, contradiction=True))
 
 
-def _reviewed(row: Record, settlement: Settlement) -> Record:
+def reviewed(row: Record, at: datetime) -> Record:
+    """The row in the hands of a person, because an effect has shown up that contradicts it (R11)."""
     changes: dict[str, Any] = {
         "status": after(row.status, Move.CONTRADICTION),
         "reason": _CONTRADICTION,
         "holder": None,
-        "last_seen_at": settlement.at,
+        "last_seen_at": at,
         "completed_at": None,
         "expires_at": None,
     }

@@ -67,6 +67,7 @@ AND NOT EXISTS (SELECT 1 FROM actions WHERE identity = ?{_AFTER + 1} AND generat
 HIGHEST: Final = f"{_SELECT} WHERE identity = ?1 ORDER BY generation DESC LIMIT 1"
 GENERATIONS: Final = f"{_SELECT} WHERE identity = ?1 ORDER BY generation"
 VERSION_OF: Final = "SELECT generation, fence, status FROM actions WHERE identity = ?1 ORDER BY generation DESC LIMIT 1"
+LATEST_TIME: Final = "SELECT max(last_seen_at) FROM actions"
 NEWEST_TIME: Final = "SELECT created_at FROM actions ORDER BY id DESC LIMIT 1"
 ANY_ACTION: Final = "SELECT 1 FROM actions LIMIT 1"
 
@@ -76,8 +77,14 @@ WHERE guarded = 1 AND operation_name = ?1 AND request_fingerprint = ?2 AND ident
 ORDER BY id DESC LIMIT 1
 """
 
+DUE: Final = f"""
+{_SELECT} WHERE expires_at <= ?1 AND status IN ('succeeded', 'rejected', 'abandoned') AND request_fingerprint <> ''
+ORDER BY id LIMIT ?2
+"""
+
 ADD_EVENT: Final = "INSERT INTO events (idempotency_key, at, kind, detail) VALUES (?1, ?2, ?3, ?4)"
 EVENTS: Final = "SELECT at, kind, detail FROM events WHERE idempotency_key = ?1 ORDER BY id"
+FORGET_EVENTS: Final = "DELETE FROM events WHERE idempotency_key = ?1"
 SEEN: Final = "UPDATE actions SET last_seen_at = max(last_seen_at, ?2) WHERE idempotency_key = ?1"
 
 SCOPE_NAMES: Final = "SELECT scope_names FROM operations WHERE name = ?1"

@@ -4,7 +4,7 @@ import os
 import secrets
 import threading
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from samekey._core.model import Event, Record, changed
 from samekey._core.states import Status
@@ -15,12 +15,14 @@ from samekey._core.verbs import (
     Existing,
     Renewal,
     Renewed,
+    Resolution,
+    Resolved,
     ScopeNamesDiffer,
     Settled,
     Settlement,
 )
 from samekey.errors import StoreFormatError
-from samekey.stores import _rows
+from samekey.stores import _rows, _rulings
 from samekey.stores._errors import NOTHING_SENT
 from samekey.stores._fork import forget_in_child
 from samekey.stores._running import Running
@@ -148,6 +150,29 @@ class MemoryStore:
         self._running.end((settlement.identity, expect.generation, expect.fence))
         return verdict.answer
 
+    def resolve(self, resolution: Resolution) -> Resolved | Existing | None:
+        """Writes what a person decided. See `Store.resolve`."""
+        with self._lock:
+            generations = self._rows.get(resolution.identity, [])
+            row = next((row for row in generations if row.generation == resolution.expect.generation), None)
+            verdict = _rulings.resolve(generations, resolution, alive=row is not None and self._is_alive(row))
+            for new in verdict.rows:
+                self._write(new)
+            for new, event in verdict.events:
+                self._add(new, event)
+            if verdict.answer is None:
+                return self._existing(generations[-1]) if generations else None
+            return verdict.answer
+
+    def purge(self, at: datetime, *, limit: int) -> int:
+        """Turns settled records that have expired into tombstones. See `Store.purge`."""
+        with self._lock:
+            due = [row for row in self._in_order() if _rulings.is_due(row, at)][:limit]
+            for row in due:
+                self._write(_rulings.tombstone(row, at))
+                self._events[row.idempotency_key] = [Event(at, _rulings.PURGED)]
+            return len(due)
+
     def get(self, identity: str) -> Existing | None:
         """The highest generation of an identity and whether its holder is alive."""
         with self._lock:
@@ -244,5 +269,8 @@ class MemoryStore:
             return Existing(row)
         newest = self._order[-1]
         created = next(row.created_at for rows in self._rows.values() for row in rows if row.idempotency_key == newest)
-        alive = row.holder is not None and (row.identity, row.generation, row.fence) in self._running
+        alive = self._is_alive(row)
         return Existing(row, alive=alive, own=alive, high_water=max(created, row.last_seen_at))
+
+    def _is_alive(self, row: Record) -> bool:
+        return row.holder is not None and (row.identity, row.generation, row.fence) in self._running

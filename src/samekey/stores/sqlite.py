@@ -3,7 +3,7 @@
 import time
 import weakref
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from os import PathLike
 from typing import Final
@@ -17,13 +17,18 @@ from samekey._core.verbs import (
     Existing,
     Renewal,
     Renewed,
+    Resolution,
+    Resolved,
     ScopeNamesDiffer,
     Settled,
     Settlement,
 )
+from samekey.errors import StoreError
 from samekey.stores import _rows, _sql
 from samekey.stores._codec import decode, encode, moment
 from samekey.stores._connection import Connect, Connection, connect
+from samekey.stores._desk import purge_rows, resolve_rows
+from samekey.stores._doctor import Check, examine
 from samekey.stores._engine import Engine
 from samekey.stores._errors import NOT_RECORDED, from_os
 from samekey.stores._files import Files
@@ -166,6 +171,19 @@ class SQLiteStore:
         running.end(task)
         return answer
 
+    def resolve(self, resolution: Resolution) -> Resolved | Existing | None:
+        """Writes what a person decided, durably. See `Store.resolve`."""
+        self._me()  # which opens the store, and a transaction cannot
+        answer = self._engine.write(partial(resolve_rows, self._is_running, resolution), full=True, so=NOT_RECORDED)
+        self._engine.keeper.note(_ROW_PAGES, erased=True)
+        return self._existing(answer) if isinstance(answer, Found) else answer
+
+    def purge(self, at: datetime, *, limit: int) -> int:
+        """Turns settled records that have expired into tombstones. See `Store.purge`."""
+        count = self._engine.write(partial(purge_rows, at, limit), full=True, so=NOT_RECORDED)
+        self._engine.keeper.note(_ROW_PAGES * count, erased=True)
+        return count
+
     def get(self, identity: str) -> Existing | None:
         """The highest generation of an identity and whether its holder is alive."""
 
@@ -245,12 +263,27 @@ class SQLiteStore:
             return Existing(record, alive=own, own=own, high_water=found.high_water)
         return Existing(record, alive=me.is_alive(record.holder), high_water=found.high_water)
 
+    def _is_running(self, record: Record) -> bool:
+        """Whether the task that holds the record is known to be at work; of other boots and hosts only the lease tells."""
+        me = self._me()
+        if record.holder == me.name:
+            return (record.identity, record.generation, record.fence) in me.running
+        return record.holder is not None and me.is_running(record.holder)
+
     # --- the end ---------------------------------------------------------------------------------------------
 
     def tidy(self) -> None:
         """Erases from the files what was erased from the rows, and what killed processes left."""
         self._engine.empty_log()
         self._me().sweep()
+
+    def examine(self, now: datetime) -> list[Check]:
+        """Looks whether the store is well, for `samekey doctor`; repairs nothing."""
+        try:
+            holder = self._me()
+        except StoreError:
+            holder = None  # and the reading tells why
+        return list(examine(self._files, self._engine, holder, now))
 
     def close(self) -> None:
         """Tidies and lets go of files and connections; a later verb opens them again."""
