@@ -206,7 +206,7 @@ class Bench:
         for lock in (engine._mutex, engine.keeper._guard, BUDGETS._lock, self.client._engine.unfinished.lock):
             assert lock.acquire(timeout=PATIENCE), "a lock is left held"
             lock.release()
-        assert not engine._lock._held
+        assert not engine._lock.held
         if Path(engine.files.directory).exists():
             other = FileLock(engine.files.lock)
             other.acquire()  # blocks, until the test's time is over, if somebody holds it
