@@ -106,6 +106,20 @@ def test_another_write_is_built_in_the_long_way(options: dict[str, Any]) -> None
         assert not moulds._moulds
 
 
+def test_a_library_that_keeps_the_content_elsewhere_has_no_moulds(monkeypatch: pytest.MonkeyPatch) -> None:
+    pour = moulds._pour
+
+    def unread(*arguments: Any) -> Any:
+        request = pour(*arguments)
+        del request._content
+        return request
+
+    monkeypatch.setattr(moulds, "_pour", unread)
+    with httpx.Client(base_url="https://api.example") as client:
+        assert same(client, json={"n": 1})
+        assert not moulds._moulds
+
+
 def test_a_client_of_another_class_builds_its_requests_itself() -> None:
     class Signing(httpx.Client):
         def build_request(self, *arguments: Any, **options: Any) -> httpx.Request:

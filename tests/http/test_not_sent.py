@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import trustme
 
-from samekey.http.exchange import Exchange
+from samekey.http.exchange import Exchange, exchange
+from samekey.http.library import library_of
 from tests.http.conftest import NOW, attempt, prepared
 from tests.http.servers import Peer, Server, answering, refusing
 
@@ -240,6 +241,24 @@ def test_the_request_is_as_before_after_an_attempt(connect: Connect) -> None:
 
 def broken(_request: Any) -> None:
     raise ZeroDivisionError
+
+
+def test_a_request_hook_raises_over_a_write_that_was_cast(connect: Connect, module: Any) -> None:
+    with Server(answering) as server:
+        client = connect(base_url=server.url, event_hooks={"request": [broken]})
+        prepared(client, json={"n": 1})
+        cast = prepared(client, json={"n": 2})
+        assert type(cast.auth) is module.Auth  # so it was
+        result = exchange(
+            library_of(client),
+            client,
+            cast.request,
+            auth=cast.auth,
+            clock=lambda: NOW,
+            not_after=NOW + timedelta(seconds=60),
+        )
+        assert not_sent(result) == "an unexpected ZeroDivisionError"
+    assert server.connections == 0
 
 
 def test_a_request_hook_raises(connect: Connect) -> None:

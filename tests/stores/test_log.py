@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from samekey._core.model import Result
 from samekey._core.states import UNSETTLED, Move, Status
 from samekey.stores import SQLiteStore, _keeper, _sql
 from samekey.stores._keeper import Keeper
@@ -191,6 +192,31 @@ def test_what_is_open_is_found_without_reading_what_is_done(store: SQLiteStore) 
         assert "USING INDEX sqlite_autoindex_actions_1" in plan(store, _sql.FIND["key", newest_first])
     assert "USING INDEX actions_guarded" in plan(store, _sql.DUPLICATE)
     assert store.find(statuses=UNSETTLED) == []
+
+
+@pytest.mark.parametrize("move", [Move.SUCCESS, Move.REFUSAL, Move.NOT_SENT, Move.NO_ANSWER])
+def test_the_room_that_a_claim_keeps_is_given_up_at_the_settlement(store: SQLiteStore, move: Move) -> None:
+    row = claimed(store, "roomy")
+
+    def room() -> object:
+        text = "SELECT room FROM actions WHERE identity = ?1"
+        return store._engine.read(lambda c: c.execute(text, (row.identity,)).fetchone()[0])
+
+    assert room() == bytes(_sql.ROOM)
+    store.settle(settlement(row, move))
+    assert room() is None
+
+
+def test_an_answer_of_usual_size_stays_on_the_page_of_its_claim(store: SQLiteStore) -> None:
+    def pages() -> int:
+        count: int = store._engine.read(lambda c: c.execute("PRAGMA page_count").fetchone()[0])
+        return count
+
+    for number in range(30):
+        row = claimed(store, f"page {number}")
+        before = pages()
+        store.settle(settlement(row, result=Result(201, (), b"x" * _sql.ROOM, "ord_9")))
+        assert pages() == before
 
 
 def test_an_identity_is_found_by_its_index(store: SQLiteStore) -> None:

@@ -129,12 +129,18 @@ def fingerprint(secret: bytes, request: Outgoing, content: Content, volatile: It
 
 def _fields(secret: bytes, request: Outgoing, kind: str, value: Any) -> dict[str, str]:
     key = _field_key(secret)
-    fields = {"method": _short(request.method, key), "url": _short(request.url, key)}
+    fields = dict(_head_fields(secret, request.method, request.url))
     if kind == "json":
         _json_fields("", value, key, fields)
     elif kind in {"form", "multipart"}:
         _form_fields(value, key, fields)
     return fields
+
+
+@lru_cache(maxsize=64)
+def _head_fields(secret: bytes, method: str, url: str) -> dict[str, str]:
+    key = _field_key(secret)
+    return {"method": _short(method, key), "url": _short(url, key)}
 
 
 def changed_fields(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:

@@ -160,10 +160,12 @@ class Bucket:
     filled_at: float
 
     BURST_SECONDS = 10.0
+    ALWAYS_FITS = 100.0
 
     def deposit(self) -> None:
         """Counts a first attempt."""
-        self.tokens = min(self.tokens + self.ratio, self._most())
+        tokens = self.tokens + self.ratio
+        self.tokens = tokens if tokens <= self.ALWAYS_FITS else min(tokens, self._most())
 
     def withdraw(self, boot_time: float) -> bool:
         """Takes the token of one retry; False if there is none."""
@@ -176,4 +178,4 @@ class Bucket:
         return True
 
     def _most(self) -> float:
-        return max(100.0, self.per_second * self.BURST_SECONDS)
+        return max(self.ALWAYS_FITS, self.per_second * self.BURST_SECONDS)

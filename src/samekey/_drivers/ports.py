@@ -41,6 +41,7 @@ class Ports:
         send: makes one attempt; raises nothing that the attempt itself caused.
         look_up: asks the contract's `reconcile`.
         sent: what the last attempt brought.
+        interruption: what interrupted that attempt (Ctrl-C, exit), if anything did.
         attempting: whether the attempt was begun; set by `send` when all is ready for it.
         cause: what the store raised last.
     """
@@ -52,6 +53,7 @@ class Ports:
     send: Callable[[Send], Sent]
     look_up: Callable[[Record], LookedUp]
     sent: Sent | None = None
+    interruption: BaseException | None = None
     attempting: bool = False
     cause: StoreError | None = None
     held: list[tuple[str, int, int]] = field(default_factory=list)
@@ -63,14 +65,6 @@ class Ports:
         answer = self.sent.reply or self.sent.failure
         assert answer is not None
         return answer
-
-    @property
-    def interruption(self) -> BaseException | None:
-        """What interrupted the last attempt (Ctrl-C, exit), if anything did."""
-        sent = self.sent
-        if sent is None or (sent.failure is not None and not sent.failure.interrupted):
-            return None
-        return sent.error
 
     def failed(self, error: StoreError) -> StoreFailed:
         """What the store raised, as an answer to a step."""
@@ -102,6 +96,11 @@ class Ports:
         if record is not None and done.unrecorded is not None:
             self.unfinished.add(done.unrecorded)
             log.warn(record, "unrecorded", "the outcome could not be stored; it will be tried again")
+
+
+def interruption_of(sent: Sent) -> BaseException | None:
+    """What interrupted an attempt; an error that the attempt itself caused is none."""
+    return None if sent.failure is not None and not sent.failure.interrupted else sent.error
 
 
 def had_succeeded(label: str) -> str:

@@ -7,7 +7,7 @@ from samekey._core.model import Event, Failure
 from samekey._core.run import Done, LookedUp
 from samekey._core.steps import Await, LookUp, Renew, Reservation, Send, Settle, Sleep, Step
 from samekey._core.verbs import Existing, Renewed, StoreFailed
-from samekey._drivers.ports import Ports, tell_along
+from samekey._drivers.ports import Ports, interruption_of, tell_along
 from samekey.errors import StoreError
 from samekey.stores import Store
 from samekey.telemetry import log
@@ -62,7 +62,8 @@ def _perform(step: Step, ports: Ports) -> Step:
     match step:
         case Send():
             ports.sent, ports.attempting = None, False
-            ports.sent = ports.send(step)
+            ports.sent = sent = ports.send(step)
+            ports.interruption = interruption_of(sent)
             return step.next(ports.answer, now())
         case Reservation():
             answer = _ask(ports, store.claim, step.claim)
