@@ -53,12 +53,16 @@ def _values(prepared: Prepared) -> Iterator[str]:
 
 
 def _spellings(value: str) -> Iterator[str]:
+    """A value, what it is made of, and how these look in a URL."""
+    for text in _parts(value):
+        yield text
+        yield quote(text, safe="")
+
+
+def _parts(value: str) -> Iterator[str]:
     scheme, _, token = value.partition(" ")
     yield value
-    yield quote(value, safe="")
-    if token:
-        yield token
-        yield quote(token, safe="")
+    yield token
     if scheme.lower() == "basic":
         try:
             pair = base64.b64decode(token, validate=True).decode("latin-1")
