@@ -91,6 +91,24 @@ def test_an_api_that_differs_has_an_exit_code_of_its_own(told: Any, tmp_path: Pa
     )
 
 
+def test_an_api_without_keys_gets_two_writes(told: Any, stripe_like: FlakyServer, tmp_path: Path) -> None:
+    request = request_file(tmp_path, stripe_like, count=None, change=None)
+    said = told("--provider", "keyless", "--request", request, "--yes")
+    assert (said.code, len(stripe_like.effects)) == (0, 2)
+    text = " ".join(said.out.split())
+    assert f"2 writes to {stripe_like.url}. Their effects are real: 2. They are not counted." in text
+    assert "Effects were not counted, only told by the answers" in text
+
+
+def test_a_look_up_that_is_not_believed_is_told(told: Any, stripe_like: FlakyServer, tmp_path: Path) -> None:
+    with FlakyServer() as elsewhere:
+        count = {"url": f"{elsewhere.url}/effects", "at": "/effects"}
+        request = request_file(tmp_path, stripe_like, count=count)
+        said = told("--provider", "stripe-v1", "--request", request, "--yes")
+    assert said.code == 0
+    assert "The look-up went from 0 by 0 with the first write, not by 1: it was not used." in " ".join(said.out.split())
+
+
 def test_a_header_of_ones_own_carries_the_key(told: Any, tmp_path: Path) -> None:
     with FlakyServer(key_header="X-Order-Key", on_mismatch=422) as server:
         said = told("--header", "X-Order-Key", "--request", request_file(tmp_path, server), "--yes")

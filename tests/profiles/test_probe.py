@@ -93,6 +93,8 @@ def test_an_api_that_does_what_its_profile_says_agrees(name: str) -> None:
     verdicts = {fact.name: fact.verdict for fact in result.facts}
     assert not [fact for fact in result.facts if fact.verdict is ProbeVerdict.DIFFERS]
     assert (result.effects, len(api.requests), len(set(api.keys))) == (2, 5, 2)
+    first, again = ((r.method, str(r.url), r.content, r.headers.raw) for r in api.requests[:2])
+    assert first == again
     for fact, stated in {
         "its answer": api.provider.already_done,
         "replayed answer": api.provider.replay_marker,

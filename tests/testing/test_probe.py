@@ -12,7 +12,7 @@ import pytest
 import samekey
 from samekey.errors import UsageError
 from samekey.stores import MemoryStore
-from samekey.testing import Fault, FlakyServer, ProbePlan, ProbeResult, ProbeSend
+from samekey.testing import Fault, FlakyServer, ProbePlan, ProbeResult, ProbeSend, Reply
 from tests.client.conftest import AT_ONCE
 from tests.testing.probing import (
     AGREES,
@@ -60,6 +60,27 @@ def test_what_goes_out_is_one_write_twice_then_changed_then_two_at_once(server: 
     assert (other.key, json.loads(other.body)) == (first.key, {"total": "20.99"})
     assert len({request.key for request in together}) == 1 != len({first.key, together[0].key})
     assert {request.body for request in together} == {other.body}
+
+
+def test_no_write_has_a_cookie_of_an_earlier_answer(server: FlakyServer) -> None:
+    reply = Reply.json(201, {"id": "a"}, (("Set-Cookie", "node=1"),))
+    server.script(*[Fault(name="sticky", reply=reply)] * 5)
+    probe(flaky(), order(server, counted=False))
+    assert len(server.requests) == 5
+    assert not [request for request in server.requests if request.header("Cookie")]
+
+
+def test_no_write_goes_over_a_connection_that_may_be_stale() -> None:
+    connections: list[Any] = []
+
+    class Counting(FlakyServer):
+        def _adopt(self, sock: Any) -> None:
+            connections.append(sock)
+            super()._adopt(sock)
+
+    with Counting() as server:
+        probe(flaky(), order(server, counted=False))
+    assert len(connections) == 5
 
 
 def test_a_server_that_ignores_keys_differs_and_its_draft_never_sends_twice() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -222,6 +223,29 @@ def test_the_first_once_more(late: Any, counts: Any, facts: dict[str, Any], verd
     draft = drafted(result) or {}
     assert draft.get("after_expiry") == learned
     assert draft.get("expired") == ([{"status": 412}] if learned == "rejected" else None)
+
+
+def test_two_answers_from_in_front_do_not_show_that_a_key_is_still_known() -> None:
+    result = told([FIRST, said(429), MISMATCH, *PAIR, said(429)], (*ONE, 2), retention=90)
+    assert verdicts(result)["after 90 s"] is NOT_SEEN
+
+
+def test_the_window_began_with_the_first_write_and_not_with_the_wait() -> None:
+    ticks = itertools.count()
+
+    def clock() -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=next(ticks))
+
+    writes = [FIRST, AGAIN, MISMATCH, *PAIR, made("z")]
+    with client_of(lambda _request: writes.pop(0)) as http:
+        result = probe(
+            samekey.Provider("api", window=timedelta(seconds=91)), order(API, counted=False), http=http,
+            retention=90, sleep=lambda _seconds: None, clock=clock,
+        )  # fmt: skip
+    assert (seen(result, "after 90 s"), verdicts(result)["after 90 s"]) == (
+        "carried out anew (not counted: another reference)",
+        UNKNOWN,
+    )
 
 
 # --- what answers look like ----------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import tenacity
 import samekey
 from samekey import contract_files, stores
 from samekey.lookups import lookup_get, lookup_list, stamp
-from samekey.testing import FaultTransport, FlakyServer
+from samekey.testing import FaultTransport, FlakyServer, ProbeFact, ProbeRequest, ProbeResult, ProbeVerdict, probe
 
 # --- contracts ------------------------------------------------------------------------------------------
 
@@ -223,6 +223,18 @@ def family() -> None:
 
 
 # --- the kit --------------------------------------------------------------------------------------------
+
+
+def sandbox() -> None:
+    """A probe: the profile by name or as a value, the result frozen and typed."""
+    request = ProbeRequest("https://sandbox.shop.example/orders", json={"total": "1.00"}, change="/total")
+    result = probe("stripe-v1", request, retention=60)
+    assert_type(result, ProbeResult)
+    assert_type(result.facts, tuple[ProbeFact, ...])
+    assert_type(result.facts[0].verdict, ProbeVerdict)
+    assert_type(result.effects, int | None)
+    probe(samekey.Provider("shop"), request, http=httpx.Client())
+    probe("strype-v1", request)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def kit() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from threading import Barrier, BrokenBarrierError
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from threading import Event
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -76,7 +77,9 @@ def probe(
     with ExitStack() as stack:
         client = http
         if client is None:
-            client = build_client(HTTPX, "")
+            # Each write goes out as from a script that has just been started: without cookies of an earlier answer.
+            forgetful = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+            client = build_client(HTTPX, "", options={"cookies": forgetful})
             stack.callback(client.close)
         try:
             wire = Wire(client, chosen, request, clock)
@@ -155,7 +158,6 @@ class _Run:
         try:
             story.start = story.total = self._count()
             key, sent = str(uuid.uuid4()), self._clock()
-            began = time.monotonic()
             self._one("first", key, sent)
             self._check_first()
             self._one("again", key, sent)
@@ -163,7 +165,7 @@ class _Run:
                 self._one("other", key, sent)
                 self._two(str(uuid.uuid4()))
             if retention is not None:
-                story.lead = time.monotonic() - began
+                story.lead = (self._clock() - sent).total_seconds()
                 sleep(retention)
                 self._one("later", key, sent)
         except _StoppedError as stop:
@@ -187,21 +189,25 @@ class _Run:
         self._record(step, (self._wire.send(step, key, sent),))
 
     def _two(self, key: str) -> None:
-        both, sent = Barrier(2), self._clock()
+        go, sent = Event(), self._clock()
+        called_off = False
         answers: list[Answer] = []
 
         def send() -> None:
-            with suppress(BrokenBarrierError):  # interrupted before the two were off
-                both.wait()
+            go.wait()
+            if not called_off:
                 answers.append(self._wire.send("together", key, sent))
 
         try:
             with ThreadPoolExecutor(2) as pool:
                 try:
-                    for each in [pool.submit(send) for _ in range(2)]:
+                    sends = [pool.submit(send) for _ in range(2)]
+                    go.set()
+                    for each in sends:
                         each.result()
                 finally:
-                    both.abort()
+                    called_off = not go.is_set()
+                    go.set()
         except BaseException:
             # The two were on their way: what became of them is told first.
             self._report(answers)

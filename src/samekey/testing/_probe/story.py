@@ -106,7 +106,7 @@ class Story:
             return Made(both.made, counted=True)
         unclear = Made(None, counted=False, why="the answers do not tell one object from another")
         winners = [answer for answer in both.answers if answer.kind is Kind.SUCCESS]
-        if not winners or any(answer.kind is Kind.UNKNOWN for answer in both.answers):
+        if not winners:
             return unclear
         if len(winners) == 1:
             return Made(1, counted=False, why="one answer names an object")
