@@ -154,9 +154,10 @@ def test_what_others_can_read_is_not_well(desk: SQLiteStore, name: str, suffix: 
     assert f"chmod 600 {desk.location}{suffix}" in told
 
 
-def test_a_directory_that_others_can_read_is_not_well(desk: SQLiteStore) -> None:
-    os.chmod(os.path.dirname(desk.location), 0o755)
-    assert not checks(desk, code=1)["directory"][0]
+@pytest.mark.parametrize(("mode", "code"), [(0o755, 0), (0o1777, 0), (0o775, 1), (0o757, 1)])
+def test_a_directory_in_which_others_can_replace_files_is_not_well(desk: SQLiteStore, mode: int, code: int) -> None:
+    os.chmod(os.path.dirname(desk.location), mode)
+    assert checks(desk, code=code)["directory"][0] is (code == 0)
 
 
 def test_a_clock_that_was_set_back_is_not_well(desk: SQLiteStore) -> None:

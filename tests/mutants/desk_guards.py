@@ -4,6 +4,7 @@ from tests.mutants.mutant import guard
 
 RESOLVE = "tests/core/test_resolve.py"
 LOOKING = "tests/core/test_looking.py"
+DESK_TESTS = "tests/cli/test_desk.py"
 CONTRACT = "tests/stores/test_contract.py"
 RULINGS = "stores/_rulings.py"
 
@@ -159,5 +160,29 @@ DESK = (
         "    if plan.recovering or record.status is Status.NEEDS_REVIEW:\n",
         "    if record is None:\n",
         LOOKING,
+    ),
+    guard(
+        "desk_r5b_review",
+        "of a process of another boot only the lease tells, in review (R5b)",
+        "cli/finding.py",
+        " and record.lease_expires_at is not None and datetime.now(UTC) <= record.lease_expires_at",
+        "",
+        DESK_TESTS,
+    ),
+    guard(
+        "desk_r5b_resolve",
+        "of a process of another boot only the lease tells, at a decision (R5b)",
+        "stores/_holders.py",
+        'return boot != NO_BOOT and name.startswith(f"{boot}.") and self.is_alive(name)',
+        "return boot != NO_BOOT and self.is_alive(name)",
+        DESK_TESTS,
+    ),
+    guard(
+        "desk_early_loser",
+        "the audit shows the decision about what had changed before",
+        "cli/resolve.py",
+        '            opened.note(record, Event(clocks.wall, "resolve_refused", rules.detail_of(record, ruling)))\n',
+        "",
+        "tests/cli/test_resolve.py",
     ),
 )

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from samekey._core.fingerprint import volatile_looking
 from samekey._core.model import Moment, Record
 from samekey._core.plan import Plan
+from samekey._core.resolve import DID_NOT_HAPPEN
 from samekey._core.states import Status
 from samekey._core.verbs import Existing
 from samekey.errors import (
@@ -190,7 +191,7 @@ def scope_names_differ(plan: Plan, names: tuple[str, ...]) -> UsageError:
 
 def rejected(record: Record, *, summary: str, stored: bool, in_front: bool) -> ActionRejectedError:
     """The API refused."""
-    if stored and record.reason == "did_not_happen":
+    if stored and record.reason == DID_NOT_HAPPEN:
         text = (
             f"was ruled on {clock(record.completed_at)} not to have happened, while this run was under way; run it again "
             f"to send it under a new key."

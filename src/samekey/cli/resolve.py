@@ -5,12 +5,14 @@ from __future__ import annotations
 import getpass
 import json as json_module
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from samekey._core import resolve as rules
+from samekey._core.model import Event
 from samekey._core.resolve import Decision, Refusal, Ruling
 from samekey._core.states import Status
 from samekey._core.verbs import Existing, Resolution, Resolved
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 MOST_TEXT: Final = 2000
 """Longest note or evidence that is stored, in characters: a reason and a pointer, not a document."""
+
+_VERSION: Final = re.compile(r"\d+\.\d+\.[a-z_]+")
 
 HappenedOption = Annotated[
     bool, typer.Option("--happened", help="The effect is there: the action has succeeded. Needs --reference.")
@@ -104,18 +108,23 @@ def resolve(
         }
         decision = _decision([each for each, given in chosen.items() if given], reference)
         record = find(opened, key)
-        asked = _shown(opened, record, seen, json=json)
-        note = _note(note, asked=asked)
+        asked = _is_asked(record, seen, json=json)
+        if asked:
+            _show(opened, record)
         ruling = Ruling(
             decision=decision,
             by=_by(by),
             nonce=os.urandom(16).hex(),
-            note=note,
+            note=_note(note, asked=asked),
             evidence=_short("--evidence", evidence),
             reference=None if reference is None else _short("--reference", reference),
             keyless=is_keyless(record),
         )
-        resolution = rules.resolve(record, ruling, SystemClock().now())
+        clocks = SystemClock().now()
+        if seen is not None and seen != record.version:
+            opened.note(record, Event(clocks.wall, "resolve_refused", rules.detail_of(record, ruling)))
+            leave(Exit.REFUSED, _changed(opened, record, seen))
+        resolution = rules.resolve(record, ruling, clocks)
         if isinstance(resolution, Refusal):
             leave(Exit.REFUSED, f"{record.label}: {resolution.text}.")
         if asked:
@@ -144,22 +153,25 @@ def _decision(given: list[Decision], reference: str | None) -> Decision:
     return given[0]
 
 
-def _shown(store: Store, record: Record, seen: str | None, *, json: bool) -> bool:
-    """Makes sure that the person knows what they decide about. Returns whether they are at a terminal to be asked."""
+def _is_asked(record: Record, seen: str | None, *, json: bool) -> bool:
+    """Whether the person is at a terminal, to be shown the record and asked; otherwise they have to say what they saw."""
     if seen is not None:
-        if seen != record.version:
-            leave(Exit.REFUSED, _changed(store, record, seen))
+        if not _VERSION.fullmatch(seen):
+            raise UsageError(f"--seen {seen!r} is no version; 'samekey show' prints it, such as {record.version}.")
         return False
     if json or not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(
             f"give --seen with the version that you decide about: 'samekey show {record.idempotency_key[:SHORT_KEY]}' "
             "prints it."
         )
+    return True
+
+
+def _show(store: Store, record: Record) -> None:
     lines = timeline(record, store.events(record.idempotency_key))
     out = console(error=True)
     sheet(out, record, lines, alive=is_alive(store, record))
     out.print()
-    return True
 
 
 def _note(note: str | None, *, asked: bool) -> str:

@@ -48,7 +48,7 @@ def examine(files: Files, engine: Engine, holder: Holder | None, now: datetime) 
         holder: this process, as the store knows it; None if it could not be opened.
         now: the wall clock.
     """
-    yield _private("directory", files.directory, 0o700)
+    yield _directory(files.directory)
     for name, path in (("database", files.database), ("log", files.log), ("secret", files.secret)):
         if os.path.lexists(path):
             yield _private(name, path, 0o600)
@@ -59,6 +59,16 @@ def examine(files: Files, engine: Engine, holder: Holder | None, now: datetime) 
             yield _holders(files, holder)
     except StoreError as error:
         yield Check("reading", well=False, told=str(error))
+
+
+def _directory(path: str) -> Check:
+    mode = stat.S_IMODE(os.stat(path).st_mode)
+    # Who may only look sees names; who may write can put another file in the store's place. A sticky one forbids that.
+    well = not mode & (stat.S_IWGRP | stat.S_IWOTH) or bool(mode & stat.S_ISVTX)
+    told = f"mode {mode:04o}"
+    return Check(
+        "directory", well=well, told=told if well else f"others can replace the files in it ({told}); chmod go-w {path}"
+    )
 
 
 def _private(name: str, path: str, wanted: int) -> Check:
