@@ -43,11 +43,11 @@ class Secrets:
 def _values(prepared: Prepared) -> Iterator[str]:
     """Whatever a request has that may be a credential: all but the headers that are known not to be one."""
     request = prepared.request
+    # The password in a URL is among them, as it goes out.
     yield from (value for _, value in prepared.outgoing.credentials)
     for raw_name, raw_value in request.headers.raw:
         if raw_name.lower().decode("latin-1") not in FROZEN_HEADERS | {"host", "connection", "content-length"}:
             yield raw_value.decode("latin-1")
-    yield from (request.url.username, request.url.password)
     for _, value in request.url.params.multi_items():
         yield value
 
