@@ -101,3 +101,10 @@ def test_what_is_wrong_is_told_with_its_place(file: Path, text: str, says: str) 
 def test_a_file_that_is_not_there_is_told(file: Path) -> None:
     with pytest.raises(samekey.UsageError, match="cannot be read"):
         contract_files.load(file)
+
+
+def test_a_contract_may_cancel_by_key(tmp_path: Path) -> None:
+    path = tmp_path / "contracts.toml"
+    path.write_text('[operations.pay]\nreconcile = "cancel"\n', encoding="utf-8")
+    (operation,) = contract_files.load(path)
+    assert operation.reconcile == "cancel"

@@ -14,6 +14,7 @@ from typing import Any, Final
 from samekey.contracts import Operation
 from samekey.errors import UsageError
 from samekey.lookups import lookup_get, lookup_list
+from samekey.reconcile import CANCEL
 
 __all__ = ["load"]
 
@@ -28,7 +29,8 @@ def load(path: str | os.PathLike[str]) -> tuple[Operation, ...]:
 
     Each table `[operations.NAME]` has the options of `Operation`. Durations are texts like `"24h"`, `"30 d"`, `"2 min"` or
     `"90 s"`. `reconcile` is `{get = "/orders/{cart}"}` or `{list = "/orders", …}` with the options of
-    `samekey.lookups`, or the `"module:name"` of a function of yours. `retry` stays in code.
+    `samekey.lookups`, or the `"module:name"` of a function of yours, or
+    `"cancel"`. `retry` stays in code.
 
     Raises:
         UsageError: the file cannot be read, is not TOML, or an option is unknown or has a wrong value.
@@ -82,10 +84,12 @@ def _look_up(where: str, value: Any) -> Any:
                 return _LOOK_UPS[kinds[0]](url, **options)
             except (TypeError, AttributeError) as error:
                 raise UsageError(f"{where}: {error}; see samekey.lookups.{_LOOK_UPS[kinds[0]].__name__}.") from None
+    elif value == CANCEL:
+        return value
     elif isinstance(value, str) and value.count(":") == 1:
         module, _, name = value.partition(":")
         try:
             return getattr(import_module(module), name)
         except Exception as error:
             raise UsageError(f"{where}: {value!r} cannot be loaded: {type(error).__name__}: {error}.") from error
-    raise UsageError(f'{where}: give {{get = "/…"}}, {{list = "/…"}} or "module:name".')
+    raise UsageError(f'{where}: give {{get = "/…"}}, {{list = "/…"}}, "module:name" or "{CANCEL}".')

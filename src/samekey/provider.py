@@ -1,12 +1,9 @@
 """What users declare about an API: how it takes keys, how long it knows them, what its answers mean."""
 
-import json
 import os
 import re
-import tomllib
 from collections.abc import Iterable
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
@@ -14,6 +11,7 @@ from pydantic import ConfigDict, Field, model_validator
 from samekey._core.plan import DEFAULT_MAX_DELAY_SECONDS, Detector, Profile
 from samekey.contracts import Declared, Duration, Pointer
 from samekey.errors import UsageError
+from samekey.mappings import read_mapping
 
 KEY_LENGTH = 36
 """Our keys are canonical UUIDs."""
@@ -238,18 +236,11 @@ class Provider(_Fact):
         Raises:
             UsageError: the file cannot be read, or is no profile.
         """
-        name = os.fspath(path)
+        fields = read_mapping(path, "the fields of a profile")
         try:
-            text = Path(name).read_text(encoding="utf-8")
-            fields = tomllib.loads(text) if name.endswith(".toml") else json.loads(text)
-        except (OSError, ValueError, RecursionError) as error:
-            raise UsageError(f"{name}: cannot be read as a profile ({error}); write it as TOML or JSON.") from None
-        if not isinstance(fields, dict) or not isinstance(fields.get("name"), str):
-            raise UsageError(f"{name}: a profile is a table of fields, one of which is its name.")
-        try:
-            return cls(**fields)
+            return cls(**{"name": "", **fields})
         except UsageError as error:
-            raise UsageError(f"{name}: {error}") from None
+            raise UsageError(f"{os.fspath(path)}: {error}") from None
 
     def at(self, endpoint: Endpoint) -> "Provider":
         """The profile as it is at one endpoint."""

@@ -69,4 +69,4 @@ def test_a_profile_of_ones_own_is_explained_from_its_file(tmp_path: Path, capsys
         assert fact in told
     path.write_text("name = ", encoding="utf-8")
     assert run(["providers", str(path)]) == 2
-    assert "cannot be read as a profile" in capsys.readouterr().err
+    assert "it does not parse" in capsys.readouterr().err

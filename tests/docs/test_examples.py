@@ -9,7 +9,6 @@ import textwrap
 from pathlib import Path
 
 import pytest
-import stripe
 
 import samekey
 from samekey.testing import Fault, FlakyServer
@@ -73,7 +72,7 @@ def test_a_runnable_block_run_twice_adds_no_effect(
     example: Example, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with FlakyServer() as server:
-        monkeypatch.setattr(stripe, "DEFAULT_API_BASE", server.url)
+        monkeypatch.setattr("stripe._stripe_client.DEFAULT_API_BASE", server.url)
         for vendor in ("ANTHROPIC", "INCREASE", "MODERN_TREASURY", "OPENAI"):
             monkeypatch.setenv(f"{vendor}_BASE_URL", server.url)
             monkeypatch.setenv(f"{vendor}_API_KEY", "key")

@@ -21,7 +21,6 @@ from samekey.provider import Provider
 from samekey.providers import load
 from samekey.testing import ProbeRequest, ProbeVerdict
 from samekey.testing import probe as probe_api
-from samekey.testing._probe.request import read_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,11 +150,7 @@ def _provider(name: str | None, header: str | None, request: ProbeRequest) -> Pr
             ) from None
     if name is None or not name.lower().endswith((".json", ".toml")):
         return load(name or "")
-    fields = read_mapping(name)
-    try:
-        return Provider(**{"name": "", **fields})
-    except UsageError as error:
-        raise UsageError(f"{name}: {error}") from None
+    return Provider.load(name)
 
 
 def _host(url: str) -> str:

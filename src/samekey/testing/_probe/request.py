@@ -1,19 +1,17 @@
 """What a probe sends: read from a file, checked before anything is sent."""
 
 import copy
-import json
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from samekey.contracts import Declared, Where
 from samekey.errors import UsageError
+from samekey.mappings import read_mapping
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _BODIES: Final = ("json", "form", "body")
@@ -107,7 +105,7 @@ class ProbeRequest(Declared):
         Raises:
             UsageError: the file cannot be read, a field is wrong, or a variable is not set.
         """
-        fields = read_mapping(path)
+        fields = read_mapping(path, "fields such as url")
         known = _Used(os.environ if environ is None else environ)
         try:
             _expand(fields, known, "")
@@ -189,30 +187,6 @@ class ProbeRequest(Declared):
         value = _step(holder, parts[-1], where)
         holder[int(parts[-1]) if isinstance(holder, list) else parts[-1]] = _changed(value, where)
         return body
-
-
-def read_mapping(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The fields of a JSON or TOML file.
-
-    Raises:
-        UsageError: it cannot be read, or has something else in it.
-    """
-    name = Path(path)
-    if name.suffix.lower() not in {".json", ".toml"}:
-        raise UsageError(f"{path}: a file whose name ends in .json or .toml is wanted.")
-    try:
-        text = name.read_text(encoding="utf-8")
-        fields = json.loads(text) if name.suffix.lower() == ".json" else tomllib.loads(text)
-    except OSError as error:
-        raise UsageError(f"{path}: it cannot be read ({error.strerror or type(error).__name__}).") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: it is not UTF-8 text.") from None
-    except (ValueError, RecursionError) as error:
-        # Both parsers quote a character at most, and tell the place.
-        raise UsageError(f"{path}: it does not parse: {error}.") from None
-    if not isinstance(fields, dict):
-        raise UsageError(f"{path}: it holds a {type(fields).__name__}; an object with fields such as url is wanted.")
-    return fields
 
 
 class _Used:
