@@ -166,6 +166,7 @@ def test_an_operation_is_compiled_for_the_core() -> None:
         on_in_progress="raise",
         on_server_error="review",
         looks_up=True,
+        absent_after=timedelta(minutes=5),
     )
 
 
