@@ -294,7 +294,7 @@ class Client(Generic[ResponseT]):
             raise UsageError(f"{record.label}: belongs to {record.actor_id!r} at {record.origin}, not to {self!r}.")
         if existing.record.settled:
             return existing.record
-        if existing.alive or existing.record.status is Status.PENDING:
+        if self._is_held(existing) or existing.record.status is Status.PENDING:
             raise UsageError(
                 f"{record.label}: is being sent or was not sent, so there is nothing to look up; run it again."
             )
@@ -330,10 +330,15 @@ class Client(Generic[ResponseT]):
     def _recoverable(self, record: Record) -> Existing | None:
         """The record with its holder, if a recovery may touch it."""
         existing = self._store.get(record.identity)
-        if existing is None or existing.alive or record.frozen_request is None:
+        if existing is None or self._is_held(existing) or record.frozen_request is None:
             return None
         same = existing.record.generation == record.generation and record.provider == self._provider.name
         return existing if same else None
+
+    def _is_held(self, existing: Existing) -> bool:
+        """Whether somebody may be at work on it: of a process of another boot or host only the lease tells (R5b)."""
+        lease = existing.record.lease_expires_at
+        return existing.alive and lease is not None and self._engine.clock.wall() <= lease
 
     def _cautious(self, record: Record) -> Operation:
         """The record's operation; where its contract is not at hand, one that asks for caution, as it might."""

@@ -183,3 +183,28 @@ def test_whoever_recovered_it_the_script_gets_its_reference(server: FlakyServer,
     connect(operations=[create_order] if known else []).recover()
     action = post(connect())
     assert (action.replayed, action.reference) == (True, "order_1")
+
+
+@pytest.mark.parametrize("lease_over", [True, False])
+def test_what_a_process_of_an_earlier_boot_left_is_recovered_once_its_lease_is_over(
+    server: FlakyServer, connect: Connect, path: Path, lease_over: bool
+) -> None:
+    lose(server, connect(retry=ONCE), 1)
+    client = connect(operations=[create_order.replace(reconcile=lambda _http, _record: samekey.Inconclusive("no"))])
+    client.store.close()
+    lease = "first_sent_at - 1" if lease_over else "first_sent_at + 3600"
+    with sqlite3.connect(path) as database:
+        holder = "0123456789abcdef.1.1764000000.aabb.host"
+        database.execute(f"UPDATE actions SET status = 'in_flight', holder = ?, lease_expires_at = {lease}", [holder])
+    database.close()
+    (record,) = client.store.find()
+    if not lease_over:
+        with pytest.raises(samekey.UsageError, match="is being sent"):
+            client.recheck(record)
+        assert [left.status for left in client.recover().left] == [samekey.Status.IN_FLIGHT]
+        assert len(server.requests) == 1
+        return
+    assert client.recheck(record).status is samekey.Status.IN_FLIGHT
+    assert [row.status for row in client.recoverable().settled] == [samekey.Status.IN_FLIGHT]
+    assert [settled.response_reference for settled in client.recover().settled] == ["order_1"]
+    assert len(server.effects) == 1

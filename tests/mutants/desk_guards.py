@@ -185,4 +185,12 @@ DESK = (
         "",
         "tests/cli/test_resolve.py",
     ),
+    guard(
+        "desk_r5b_recover",
+        "of a process of another boot only the lease tells, in a recovery (R5b)",
+        "client.py",
+        "return existing.alive and lease is not None and self._engine.clock.wall() <= lease",
+        "return existing.alive",
+        "tests/client/test_recover.py",
+    ),
 )
