@@ -105,6 +105,8 @@ def look_up(
             return LookedUp(ABSENT, answer.evidence[:MAX_EVIDENCE], consistent=answer.consistent)
         case Inconclusive():
             return LookedUp(INCONCLUSIVE, answer.evidence[:MAX_EVIDENCE])
+        case LookedUp():
+            return answer
         case _:
             return _not_an_answer(answer)
 
@@ -132,17 +134,18 @@ def _ask(lookup: Lookup, http: Any, record: Record) -> Found | Absent | Inconclu
     return Found(ids[0], None, shown) if ids[0] else Absent(f"{shown}, with no object")
 
 
-def _cancel(lookup: Lookup, now: datetime, http: Any, record: Record) -> Absent | Inconclusive:
+def _cancel(lookup: Lookup, now: datetime, http: Any, record: Record) -> LookedUp:
     """Undoes what the key has done. The write itself may still be on its way, so only a late answer counts."""
     url = _address(lookup, record)
     response = http.post(url, json={lookup.member: record.idempotency_key}, follow_redirects=False)
     shown = f"POST {url}: HTTP {response.status_code}"
     if not response.is_success:
-        return Inconclusive(shown)
+        return LookedUp(INCONCLUSIVE, shown)
     last = record.lease_expires_at or record.last_seen_at
     if now <= later(last, record.max_delay_seconds):
-        return Inconclusive(f"{shown}: cancelled by its key, while the write may still have been on its way")
-    return Absent(f"{shown}: cancelled by its key")
+        evidence = f"{shown}: cancelled by its key, while the write may still have been on its way"
+        return LookedUp(INCONCLUSIVE, evidence, final=True)
+    return LookedUp(ABSENT, f"{shown}: cancelled by its key", final=True)
 
 
 def _address(lookup: Lookup, record: Record) -> str:

@@ -198,3 +198,11 @@ def test_what_failed_for_good_is_refused_also_after_other_attempts(
     profile = Profile(name="x", failed=(Detector(200, *detector),))
     found = judge(profile, Contract(), answer(200, b'{"status": "dead"}'), alone=False, json_sent=True, now=NOW)
     assert (found.kind, found.summary) == (Kind.REFUSED, summary)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_a_5xx_is_never_a_refusal_whatever_its_body_says(status: int) -> None:
+    anywhere = (Detector(None, "status", "dead"),)
+    profile = Profile(name="x", failed=anywhere, refused=anywhere)
+    assert kind_of(profile, answer(status, b'{"status": "dead"}'), alone=True) is Kind.UNKNOWN
+    assert kind_of(profile, answer(404, b'{"status": "dead"}')) is Kind.REFUSED

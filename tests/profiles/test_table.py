@@ -341,7 +341,7 @@ cancelled = make_thing.replace(reconcile="cancel")
 def test_an_operation_that_asks_for_it_is_cancelled_by_its_key_and_left_to_a_person(api: Api, build: Build) -> None:
     api.script = ["lost"]
     with pytest.raises(samekey.NeedsReviewError) as early:
-        make(build(), operation=cancelled)
+        make(build(retry=AT_ONCE), operation=cancelled)
     assert (early.value.reason, api.effects, len(api.requests)) == ("look_up_inconclusive", [], 1)
     api.script = ["lost"]
     with pytest.raises(samekey.OutcomeUnknownError):
@@ -362,8 +362,8 @@ def test_a_cancellation_that_fails_tells_nothing(api: Api, build: Build) -> None
     api.script = ["lost"]
     api.cancel = lambda key: httpx.Response(404, json={})  # type: ignore[method-assign]
     with pytest.raises(samekey.NeedsReviewError) as raised:
-        make(build(), operation=cancelled)
-    assert (raised.value.reason, len(api.effects)) == ("look_up_inconclusive", 1)
+        make(build(retry=AT_ONCE), operation=cancelled)
+    assert (raised.value.reason, len(api.effects), len(api.reads)) == ("look_up_inconclusive", 1, 5)
 
 
 @pytest.mark.parametrize("name", CANCELS)

@@ -147,16 +147,21 @@ def _recognised(profile: Profile, reply: Reply, summary: str, *, alone: bool) ->
     if done is not None:
         reference = text_at(reply, done.id_at) if done.id_at else None
         return Judgement(Kind.DONE_BEFORE, f"{summary}: it had happened", reference=reference)
-    failed = _detected(profile.failed, reply)
-    if failed is not None:
-        # It is about the key itself: no attempt under it can have any other end (R4).
-        reason = text_at(reply, failed.code_at) if failed.code_at else None
-        return Judgement(Kind.REFUSED, f"{summary} ({reason})" if reason else summary)
     if _detected(profile.expired, reply):
         turned_away = Judgement(Kind.IN_FRONT, f"{summary}: the key is too old, or a clock is wrong")
         return turned_away if alone else Judgement(Kind.UNKNOWN, summary, review="window_closed")
     if _detected(profile.unavailable, reply):
         return Judgement(Kind.IN_FRONT if alone else Kind.UNKNOWN, summary, resend=True)
+    return _refused(profile, reply, summary, alone=alone) if reply.status < 500 else None  # law 5
+
+
+def _refused(profile: Profile, reply: Reply, summary: str, *, alone: bool) -> Judgement | None:
+    """What the profile knows to be a refusal, whatever the status."""
+    failed = _detected(profile.failed, reply)
+    if failed is not None:
+        # It is about the key itself: no attempt under it can have any other end (R4).
+        reason = text_at(reply, failed.code_at) if failed.code_at else None
+        return Judgement(Kind.REFUSED, f"{summary} ({reason})" if reason else summary)
     if _detected(profile.refused, reply):
         refused = Judgement(Kind.REFUSED, summary)
         return refused if alone else Judgement(Kind.UNKNOWN, summary, review="refused_after_unknown")
