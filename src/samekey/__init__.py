@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from samekey._core.states import Status
     from samekey.actions import Action
     from samekey.ambient import AmbientAction, action
+    from samekey.batch import Batch
     from samekey.client import Client, Recovery
     from samekey.contracts import Operation, RetryBudget, RetryPolicy
     from samekey.errors import (
@@ -42,6 +43,7 @@ __all__ = [
     "ActionInProgressError",
     "ActionRejectedError",
     "AmbientAction",
+    "Batch",
     "Client",
     "ConflictError",
     "DuplicateActionError",
@@ -76,6 +78,7 @@ _HOMES = {
     "samekey._core.states": ("Status",),
     "samekey.actions": ("Action",),
     "samekey.ambient": ("AmbientAction", "action"),
+    "samekey.batch": ("Batch",),
     "samekey.client": ("Client", "Recovery"),
     "samekey.contracts": ("Operation", "RetryBudget", "RetryPolicy"),
     "samekey.provider": ("Provider",),

@@ -16,6 +16,7 @@ from samekey._core.model import Record
 from samekey._core.states import Status
 from samekey._core.verbs import Existing
 from samekey.actions import Action
+from samekey.batch import Batch
 from samekey.contracts import Operation, RetryPolicy
 from samekey.engine import Engine
 from samekey.errors import UsageError
@@ -208,6 +209,17 @@ class Client(Generic[ResponseT]):
         """
         operation = self._operations.find(operation)
         return Action(self._engine, operation, self._operations.identity(operation, scope), correlation_id)
+
+    def batch(self, *, stop_after: int = 5) -> Batch[ResponseT]:
+        """For loops: collects what concerns one action, so that the others go on.
+
+        Args:
+            stop_after: how many actions in a row may fail to be sent before the loop is ended.
+
+        Raises:
+            UsageError: `stop_after` is not a positive int.
+        """
+        return Batch(self.action, stop_after=stop_after)
 
     def record(self, operation: Operation | str, *, scope: Scope) -> Record | None:
         """What the store knows about an action; nothing is sent.
