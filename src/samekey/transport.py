@@ -76,6 +76,9 @@ class Transport(_Base):
         UsageError: an argument is wrong, or nobody has said what the API does with keys.
     """
 
+    makes_actions = True
+    """What tells `samekey.Client` that one of the two is enough."""
+
     def __init__(
         self,
         *,

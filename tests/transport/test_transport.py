@@ -394,3 +394,10 @@ def test_both_ways_in_share_the_record(server: FlakyServer, wire: Wire, path: An
     with order() as action:
         vendor_post(wire())
     assert (action.key, action.replayed, len(server.requests)) == (made.key, True, 1)
+
+
+def test_a_client_does_not_make_actions_twice(library: ModuleType, wire: Wire) -> None:
+    with pytest.raises(
+        samekey.UsageError, match=r"this client has a samekey\.Transport, which makes actions of its own"
+    ):
+        samekey.Client(http=wire(), window=DAY)

@@ -38,6 +38,11 @@ def check_client(client: object, *, asynchronous: bool = False) -> None:
     if native.is_closed:
         raise UsageError("http=: this client is closed; give an open one, and close it after samekey's.")
     for transport in _transports(native):
+        if getattr(type(transport), "makes_actions", False):
+            raise UsageError(
+                "http=: this client has a samekey.Transport, which makes actions of its own; give one without it, or use that "
+                "client with samekey.action(...)."
+            )
         retries = _retries(transport)
         if retries:
             raise UsageError(
