@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ Work = Callable[[Connection], Any]
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Engine:
+def engine(tmp_path: Path) -> Iterator[Engine]:
     engine = Engine(Files.of(tmp_path / "samekey.db"), connect)
     engine.secret(None)
-    return engine
+    yield engine
+    engine.close()
 
 
 def put(name: str) -> Work:
@@ -119,6 +120,7 @@ def test_a_shared_commit_is_as_durable_as_its_most_demanding_job(tmp_path: Path)
         before_first_commit = heard[: heard.index("COMMIT")]
         assert [sql for sql in before_first_commit if "synchronous" in sql] == ["PRAGMA synchronous = FULL"]
         assert heard.count("COMMIT") == 1
+    engine.close()
 
 
 def test_what_sqlite_rolled_back_is_acknowledged_to_nobody(engine: Engine) -> None:
