@@ -14,7 +14,7 @@ from samekey.cli.app import EPILOG, app, run
 from samekey.cli.exits import EXIT_CODES, Exit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from samekey import Client
@@ -25,10 +25,11 @@ def program(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
-def blocked(*modules: str) -> subprocess.CompletedProcess[str]:
+def blocked(*modules: str, arguments: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     """The entry point, where these cannot be imported."""
     code = f"import sys; sys.modules.update(dict.fromkeys({modules!r})); from samekey.cli import main; main()"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
 @pytest.mark.parametrize("missing", ["typer", "rich"])

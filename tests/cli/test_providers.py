@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from typer.testing import CliRunner
 
 from samekey.cli.app import app, run
 from samekey.providers import NAMES, load
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 runner = CliRunner()
 

@@ -67,7 +67,7 @@ TABLE: dict[tuple[Status, Decision], Move | str] = {
     (S.SUCCEEDED, D.TRY_AGAIN): "a success is never unmade",
     (S.SUCCEEDED, D.ABANDON): "a success is never unmade",
     (S.REJECTED, D.HAPPENED): "a refusal is not made a success",
-    (S.REJECTED, D.DID_NOT_HAPPEN): "--try-again",
+    (S.REJECTED, D.DID_NOT_HAPPEN): "'try again'",
     (S.REJECTED, D.TRY_AGAIN): Move.REOPEN,
     (S.REJECTED, D.ABANDON): "the API refused it and nothing happened",
     (S.ABANDONED, D.HAPPENED): Move.SUCCESS,

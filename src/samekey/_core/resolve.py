@@ -243,7 +243,7 @@ def _settled(record: Record) -> str:
         case Status.SUCCEEDED:
             return f"it has succeeded{_named(record)}, and a success is never unmade"
         case Status.REJECTED:
-            return "the API refused it and nothing happened; --try-again lets the next run send it under a new key"
+            return "the API refused it and nothing happened; 'try again' lets the next run send it under a new key"
         case _:
             return "it was closed by a person; name a new action if it is wanted after all"
 

@@ -15,7 +15,7 @@ from rich.text import Text
 from samekey._core.states import Status
 from samekey._core.window import last_resend
 from samekey._core.words import REASONS
-from samekey.cli.exits import Exit
+from samekey.cli.exits import Exit, leave
 from samekey.cli.finding import is_alive
 from samekey.cli.list_ import OperationOption
 from samekey.cli.options import JsonOption, StoreOption, existing_store
@@ -36,6 +36,25 @@ RERUN: Final = "rerun"
 CheckOption = Annotated[
     bool, typer.Option("--check", help=f"Exit with {Exit.OPEN.value} if there is anything, for a scheduled job.")
 ]
+WebOption = Annotated[
+    bool,
+    typer.Option("--web", help="Show and settle them on a page of this machine, until Ctrl-C. Needs samekey[ui]."),
+]
+PortOption = Annotated[
+    int | None,
+    typer.Option(
+        "--port",
+        metavar="N",
+        min=1,
+        max=65535,
+        help="With --web: the page's port; else a free one.",
+        show_default=False,
+    ),
+]
+OpenOption = Annotated[bool, typer.Option("--open", help="With --web: open a browser too.")]
+
+UI_EXTRA: Final = 'the page needs more packages; run pip install "samekey[ui]".'
+_UI_PACKAGES: Final = frozenset({"jinja2", "markupsafe", "starlette", "uvicorn", "anyio", "h11"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +68,20 @@ class Group:
 
 
 def review(
-    store: StoreOption = None, operation: OperationOption = None, check: CheckOption = False, json: JsonOption = False
+    store: StoreOption = None,
+    operation: OperationOption = None,
+    check: CheckOption = False,
+    json: JsonOption = False,
+    web: WebOption = False,
+    port: PortOption = None,
+    browser: OpenOption = False,
 ) -> None:
     """Show what may have happened and is not settled: by operation, destination and reason, oldest first."""
+    if web:
+        _serve(store, operation, check=check, json=json, port=port, browser=browser)
+        return
+    if port is not None or browser:
+        leave(Exit.USAGE, "--port and --open are for the page; add --web.")
     with existing_store(store) as opened:
         records = unsettled(opened, operation)
         location = opened.location
@@ -63,6 +93,21 @@ def review(
         _print(console(), groups, location, now)
     if check and records:
         raise typer.Exit(Exit.OPEN)
+
+
+def _serve(
+    store: str | None, operation: str | None, *, check: bool, json: bool, port: int | None, browser: bool
+) -> None:
+    if check or json:
+        leave(Exit.USAGE, "--web shows a page; leave out --check and --json.")
+    try:
+        from samekey.cli.web.serve import serve
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _UI_PACKAGES:
+            raise
+        leave(Exit.USAGE, UI_EXTRA)
+    with existing_store(store) as opened:
+        serve(opened, operation=operation, port=port, browser=browser)
 
 
 def unsettled(store: Store, operation: str | None = None) -> list[Record]:

@@ -31,13 +31,14 @@ def sheet(out: Console, record: Record, lines: Sequence[Line], *, alive: bool | 
     title.append("  ").append(record.status.value, style=COLOURS[record.status])
     put(out, title)
     out.print()
-    put(out, _grid([(name, value) for name, value in _facts(record, alive=alive) if value]))
+    put(out, _grid([(name, value) for name, value in facts(record, alive=alive) if value]))
     out.print()
     out.print(Text("Timeline (UTC)", style="bold"))
     out.print()
     put(out, _events(lines))
     out.print()
-    put(out, Text(_advice(record, alive=bool(alive))))
+    then = f": samekey resolve {record.idempotency_key[:SHORT_KEY]}"
+    put(out, Text(advice(record, alive=bool(alive), then=then)))
 
 
 def _grid(rows: Sequence[tuple[str, str]]) -> Table:
@@ -60,7 +61,8 @@ def _events(lines: Sequence[Line]) -> Table:
     return table
 
 
-def _facts(record: Record, *, alive: bool | None) -> Iterator[tuple[str, str]]:
+def facts(record: Record, *, alive: bool | None) -> Iterator[tuple[str, str]]:
+    """What is known of an action, as name and value, empty where there is nothing to say. Never what was sent."""
     yield "key", record.idempotency_key
     yield "reference", record.response_reference or ""
     yield "answer", answer(record)
@@ -106,7 +108,8 @@ def _holder(record: Record, *, alive: bool | None) -> str:
     return f"{process}, {'which is at work' if alive else 'which has ended'}"
 
 
-def _advice(record: Record, *, alive: bool) -> str:
+def advice(record: Record, *, alive: bool, then: str) -> str:
+    """What to do next; `then` is how to decide, where a person has to."""
     if record.purged:
         return "Its record has been purged: what is left prevents a duplicate for ever, and nothing is sent for it."
     if record.status is Status.REJECTED and record.reason in AGAIN:
@@ -120,7 +123,7 @@ def _advice(record: Record, *, alive: bool) -> str:
         Status.REJECTED: f"{host} refused it and nothing happened. Correct the data and run the script again.",
         Status.UNKNOWN: f"It may have happened. {again}",
         Status.NEEDS_REVIEW: f"It may have happened, and it is not sent again. Look at {host}, whether it "
-        f"did, then: samekey resolve {record.idempotency_key[:SHORT_KEY]}",
+        f"did, then{then}",
         Status.ABANDONED: "A person closed it; it is not sent again.",
     }[record.status]
 

@@ -1,0 +1,1 @@
+"""`samekey review --web`: the review desk as a page of this machine. Needs the extra `ui`."""
