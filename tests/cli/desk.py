@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
+from samekey._core.model import Record
 from samekey._core.states import Move, Status
 from samekey._core.verbs import Claim, Claimed
 from samekey.cli.app import app
@@ -17,8 +18,6 @@ from tests.stores.builders import record, settlement
 
 if TYPE_CHECKING:
     from typer.testing import Result
-
-    from samekey._core.model import Record
 
 DAY = 86_400.0
 runner = CliRunner()

@@ -7,9 +7,11 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,10 +19,6 @@ import samekey
 from samekey.cli.app import run
 from samekey.stores import MemoryStore
 from samekey.testing import Fault, FlakyServer, probe
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 SECRET = "CANARY-HEADER"
 

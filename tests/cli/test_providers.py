@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from samekey.cli.app import app, run
 from samekey.providers import NAMES, load
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 runner = CliRunner()
 

@@ -117,6 +117,7 @@ def test_a_key_that_is_not_there_and_one_with_letters_of_an_address(desk: SQLite
     (link,) = [each["href"] for each in page(ada).all("a") if "/actions/" in str(each["href"])]
     assert "cart='c-1'" in page(ada, str(link)).text
     assert "No action in this store has the key 'a/b'" in page(ada, "actions/a%2Fb", 404).text
+    assert "No action in this store has the key ''" in page(ada, "actions/", 404).text
 
 
 def test_no_page_shows_a_credential_a_payload_or_a_query_value(store: str) -> None:

@@ -5,5 +5,6 @@ from tests.mutants.core_guards import CORE
 from tests.mutants.desk_guards import DESK
 from tests.mutants.rules import RULES
 from tests.mutants.store_guards import STORE
+from tests.mutants.web_guards import WEB
 
-MUTANTS = (*RULES, *BY_HAND, *CORE, *STORE, *DESK)
+MUTANTS = (*RULES, *BY_HAND, *CORE, *STORE, *DESK, *WEB)

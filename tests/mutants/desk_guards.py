@@ -180,8 +180,8 @@ DESK = (
     guard(
         "desk_early_loser",
         "the audit shows the decision about what had changed before",
-        "cli/resolve.py",
-        '            opened.note(record, Event(clocks.wall, "resolve_refused", rules.detail_of(record, ruling)))\n',
+        "cli/ruling.py",
+        '        store.note(record, Event(now.wall, "resolve_refused", rules.detail_of(record, ruling)))\n',
         "",
         "tests/cli/test_resolve.py",
     ),

@@ -102,6 +102,8 @@ class Desk:
 
     def find(self, key: str) -> Record | None:
         """The action with exactly this key."""
+        if not key:
+            return None  # the beginning of all
         return next((row for row in self.store.find(key_prefix=key) if row.idempotency_key == key), None)
 
     def show(
