@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,8 +22,10 @@ from samekey._core.reading import (
     parse_json,
     reference_of,
     result_of,
+    with_reference,
 )
-from tests.core.driving import JSON, answer
+from samekey._core.states import Status
+from tests.core.driving import JSON, answer, record
 
 
 def says(value: Any) -> Reply:
@@ -134,3 +137,14 @@ def test_a_body_is_kept_as_asked(body: bytes, whole: bool, kept: bytes | None) -
 
 def test_a_body_that_is_too_large_is_not_kept() -> None:
     assert result_of(answer(200, b"x" * (MAX_KEPT + 1)), None, whole=True).body is None
+
+
+def test_a_record_gets_the_reference_that_nobody_could_write_down() -> None:
+    bare = record(status=Status.SUCCEEDED)
+    known = replace(bare, response_reference="ord_1")
+    stored = replace(bare, response_status=201, response_body=b'{"id":"ord_2"}')
+    assert with_reference(known, "/id", answer(201)) is known
+    assert with_reference(bare, "/id", answer(201)).response_reference == "ord_9"
+    assert with_reference(stored, "/id", None).response_reference == "ord_2"
+    assert with_reference(replace(stored, response_body=None), "/id", None).response_reference is None
+    assert with_reference(bare, "/id", None) is bare
