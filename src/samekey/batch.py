@@ -58,8 +58,8 @@ class Batch(Generic[ResponseT]):
         if type(stop_after) is not int or stop_after < 1:
             raise UsageError("stop_after= is how many actions in a row may fail to be sent; give a positive int.")
         self.failures: list[SamekeyError] = []
-        self.made = 0
-        self.replayed = 0
+        self.made: int = 0
+        self.replayed: int = 0
         self._open = open_action
         self._stop_after = stop_after
         self._unsent_in_a_row = 0
