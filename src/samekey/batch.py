@@ -97,7 +97,11 @@ class Batch(Generic[ResponseT]):
         return f"<Batch made={self.made} replayed={self.replayed} failures={len(self.failures)}>"
 
     def count(self, action: Action[Any], error: BaseException | None) -> bool:
-        """Takes note of an action that ended; whether its error was collected."""
+        """Takes note of an action that ended; whether its error was collected.
+
+        An error that the block has caught itself is its action's all the same.
+        """
+        error = action._error if error is None else error  # noqa: SLF001 - an action shows its error by raising it
         if error is None:
             self._unsent_in_a_row = 0
             if action.record is not None:

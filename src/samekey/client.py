@@ -279,7 +279,7 @@ class Client(Generic[ResponseT]):
         """Looks up now what became of an action, with its operation's `reconcile` or the profile's own look-up.
 
         What that settles is written down; otherwise the record stays as it is, and the evidence goes into its timeline.
-        Nothing is sent but the look-up's reads.
+        Nothing is sent but the look-up's reads, or, with `reconcile="cancel"`, the cancellation.
 
         Args:
             record: from `record()`, or from the store; it must be of this client's origin, actor and operations.

@@ -75,8 +75,10 @@ LookUp = Callable[[Any, Record], Found | Absent | Inconclusive]
 
 def looks_up(operation: Operation, lookup: Lookup | None) -> bool:
     """Whether there is a read that tells what became of an action of which only the key is known."""
+    if operation.reconcile == CANCEL:
+        return lookup is not None and lookup.kind == CANCEL
     if operation.reconcile is not None:
-        return True  # the engine has seen to it that there is something to cancel by
+        return True
     return lookup is not None and lookup.kind == "by_key" and lookup.stamp in {None, operation.stamp}
 
 
@@ -88,7 +90,13 @@ def look_up(
     What it raises is inconclusive.
     """
     ask: Callable[[Any, Record], Any] = operation.reconcile
-    if operation.reconcile == CANCEL and lookup is not None:
+    # What is known to have had its effect is never undone.
+    if (
+        operation.reconcile == CANCEL
+        and lookup is not None
+        and lookup.kind == CANCEL
+        and record.response_reference is None
+    ):
         ask = partial(_cancel, lookup, now)
     elif lookup is not None and (record.response_reference if lookup.kind == "by_id" else ask is None):
         ask = partial(_ask, lookup)

@@ -37,7 +37,7 @@ else:
     _Base = httpx.BaseTransport  # httpx2 asks for its methods, not for its class
 
 MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
-"""Largest answer to a write that is read into memory, decoded; see `Transport`."""
+"""Largest answer to a write that is read into memory, in bytes as they come over the wire."""
 
 MARK: Final = "samekey"
 """The request extension that marks a write as an action."""

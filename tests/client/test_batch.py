@@ -53,6 +53,19 @@ def test_a_conflict_and_a_review_are_collected_too(server: FlakyServer, connect:
     assert [type(error) for error in batch.failures] == [samekey.NeedsReviewError]
 
 
+def test_a_failure_that_the_block_has_caught_is_no_success(server: FlakyServer, connect: Connect) -> None:
+    server.script(Fault.REJECT(422), Fault.COMMIT_THEN_DROP)
+    batch = connect(retry=ONCE).batch()
+    for number in (1, 2):
+        with batch.action(create_order, scope={"order": number}) as action:
+            try:
+                action.post("/orders", json=BODY)
+            except samekey.SamekeyError:
+                continue
+    assert [type(error) for error in batch.failures] == [samekey.ActionRejectedError, samekey.OutcomeUnknownError]
+    assert (batch.made, batch.ok) == (0, False)
+
+
 def test_an_api_that_is_not_there_ends_the_loop(connect: Connect) -> None:
     client = connect("http://127.0.0.1:9", retry=ONCE)
     batch = client.batch(stop_after=3)

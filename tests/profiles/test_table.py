@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 import samekey
+from samekey.provider import Provider
 from samekey.providers import NAMES, load
 from samekey.reconcile import looks_up
 from samekey.stores import MemoryStore
@@ -372,6 +373,31 @@ def test_nothing_is_cancelled_for_an_operation_that_does_not_ask_for_it(api: Api
     with pytest.raises(samekey.NeedsReviewError):
         make(build())
     assert (api.reads, len(api.effects)) == ([], 1)
+
+
+@pytest.mark.parametrize("name", CANCELS)
+def test_what_the_api_says_has_happened_is_never_cancelled(api: Api, build: Build) -> None:
+    done = {"status": 409, "code_at": "done", "id_at": "id"}
+    provider = Provider("both", carrier=api.provider.carrier, already_done=[done], lookup=api.provider.lookup)
+    api.effects.append("")
+    api.honest = lambda request: httpx.Response(409, json={"done": True, "id": "obj_9"})  # type: ignore[method-assign]
+    action = make(build(provider=provider, window=HOUR), operation=cancelled)
+    assert (action.reference, action.status, api.reads) == ("obj_9", samekey.Status.SUCCEEDED, [])
+
+
+@pytest.mark.parametrize("name", ["stripe-v1", "increase"])
+def test_a_recheck_sends_no_cancellation_to_an_api_that_has_none(api: Api, build: Build) -> None:
+    api.script = ["lost", "lost"]
+    api.read = lambda request: httpx.Response(503)  # type: ignore[method-assign]
+    with pytest.raises((samekey.OutcomeUnknownError, samekey.NeedsReviewError)):
+        make(build())
+    client = build(operations=[cancelled])
+    record = client.record(cancelled, scope={"thing": 7})
+    assert record is not None
+    reads = len(api.reads)
+    with pytest.raises(samekey.UsageError, match="has no look-up"):
+        client.recheck(record)
+    assert (len(api.requests), len(api.reads)) == (1, reads)
 
 
 @pytest.mark.parametrize("name", ["stripe-v1", "modern-treasury"])

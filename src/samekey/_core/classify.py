@@ -160,8 +160,7 @@ def _refused(profile: Profile, reply: Reply, summary: str, *, alone: bool) -> Ju
     failed = _detected(profile.failed, reply)
     if failed is not None:
         # It is about the key itself: no attempt under it can have any other end (R4).
-        reason = text_at(reply, failed.code_at) if failed.code_at else None
-        return Judgement(Kind.REFUSED, f"{summary} ({reason})" if reason else summary)
+        return Judgement(Kind.REFUSED, f"{summary} ({failed.code})" if failed.code else summary)
     if _detected(profile.refused, reply):
         refused = Judgement(Kind.REFUSED, summary)
         return refused if alone else Judgement(Kind.UNKNOWN, summary, review="refused_after_unknown")
