@@ -1,8 +1,8 @@
 """Where records live."""
 
-from samekey.stores._contract import Store
+from samekey.stores._contract import AsyncStore, Store
 from samekey.stores._open import open_store
 from samekey.stores.memory import MemoryStore
 from samekey.stores.sqlite import SQLiteStore
 
-__all__ = ["MemoryStore", "SQLiteStore", "Store", "open_store"]
+__all__ = ["AsyncStore", "MemoryStore", "SQLiteStore", "Store", "open_store"]

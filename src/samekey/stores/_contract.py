@@ -13,6 +13,14 @@ transaction: it happens whole or not at all, also across a crash. What holds for
 - *Order.* After a successful `claim` or `renew` its (identity, generation, fence) is a running task of this process
   until `settle` ends it or `release` is called.
 - *Threads.* All verbs may be called from any thread. After a fork the child opens anew.
+
+`AsyncStore` is the same contract for event loops. In addition:
+
+- *The loop.* No verb blocks it: not for a disk, a server, a lock or another process. `release` and the properties do
+  nothing that could; `secret` is awaited before them.
+- *Cancellation.* A verb that is cancelled has happened whole or not at all, as after a crash. If it is `claim` or
+  `renew`, no running task is left behind.
+- *Loops.* One store object serves the tasks of one event loop at a time.
 """
 
 from collections.abc import Collection
@@ -143,3 +151,76 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Tidies and lets go of files and connections; a later verb opens them again."""
+
+
+@runtime_checkable
+class AsyncStore(Protocol):
+    """Where records live, for event loops. Every verb does and raises what the one of `Store` does."""
+
+    @property
+    def location(self) -> str:
+        """Where it is, for people: a path or a URL without a password."""
+
+    @property
+    def claim_durable(self) -> bool:
+        """Whether an acknowledged claim survives a power loss or a failover (R17)."""
+
+    @property
+    def lease(self) -> timedelta | None:
+        """How long an attempt may hold an action; None lets the client derive it from its time-outs."""
+
+    @property
+    def holder(self) -> str:
+        """Names this process for as long as it runs; another one after a fork. Known once `secret` has returned."""
+
+    async def secret(self, given: bytes | None) -> bytes:
+        """See `Store.secret`."""
+
+    async def claim(self, claim: Claim) -> Claimed | Existing | DuplicateFound | ScopeNamesDiffer:
+        """See `Store.claim`."""
+
+    async def renew(self, renewal: Renewal) -> Renewed | Existing:
+        """See `Store.renew`."""
+
+    async def settle(self, settlement: Settlement) -> Settled | Existing | None:
+        """See `Store.settle`."""
+
+    async def resolve(self, resolution: Resolution) -> Resolved | Existing | None:
+        """See `Store.resolve`."""
+
+    async def purge(self, at: datetime, *, limit: int) -> int:
+        """See `Store.purge`."""
+
+    async def get(self, identity: str) -> Existing | None:
+        """See `Store.get`."""
+
+    async def find(
+        self,
+        *,
+        key_prefix: str | None = None,
+        statuses: Collection[Status] | None = None,
+        operation_name: str | None = None,
+        actor_id: str | None = None,
+        origin: str | None = None,
+        newest_first: bool = False,
+        limit: int | None = None,
+    ) -> list[Record]:
+        """See `Store.find`."""
+
+    async def events(self, idempotency_key: str) -> list[Event]:
+        """See `Store.events`."""
+
+    async def note(self, record: Record, event: Event) -> None:
+        """See `Store.note`."""
+
+    async def wait(self, existing: Existing, seconds: float) -> None:
+        """See `Store.wait`."""
+
+    def release(self, identity: str, generation: int, fence: int) -> None:
+        """See `Store.release`. Never blocks and never raises."""
+
+    async def tidy(self) -> None:
+        """See `Store.tidy`."""
+
+    async def aclose(self) -> None:
+        """See `Store.close`."""
