@@ -14,7 +14,7 @@ ENVIRONMENT = "tests/powerloss/test_environment.py"
 POWER = "tests/powerloss/test_power_loss.py"
 HERE = "tests/mutants/test_store_guards.py"
 SHARED = "tests/stores/test_shared_commits.py"
-ENGINE = "stores/_engine.py"
+ENGINE = "stores/_database.py"
 
 STORE = (
     # --- the engine
@@ -117,7 +117,7 @@ STORE = (
     guard(
         "engine_withdrawn_job",
         "an interrupted caller's job is not run later",
-        ENGINE,
+        "stores/_engine.py",
         "        except BaseException:\n            self._withdraw(job)\n            raise\n",
         "        except BaseException:\n            raise\n",
         SHARED,
