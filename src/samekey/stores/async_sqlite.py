@@ -98,11 +98,11 @@ class AsyncSQLiteStore:
 
     def _take_holder(self) -> Holder:
         try:
-            self._holder = holders.of(self._files)
+            holder = self._holder = holders.of(self._files)
         except OSError as error:
             raise from_os(error, self.location) from error
         self._known = True
-        return self._holder
+        return holder
 
     def _open(self) -> Holder:
         self._engine.ensure_open()
