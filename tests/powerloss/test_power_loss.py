@@ -22,7 +22,7 @@ from tests.powerloss.unsynced import leave_out_syncs
 from tests.stores.builders import claimed, record, settlement
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
     from pathlib import Path
 
     from samekey.stores import SQLiteStore
@@ -114,7 +114,7 @@ def with_others(store: Any, tell: Teller) -> None:
     """What only tasks of a loop do: several verbs in one commit, of several levels."""
     portal, inner = store.portal, store.inner
 
-    async def together(*verbs: Callable[[], Awaitable[object]]) -> None:
+    async def together(*verbs: Callable[[], Coroutine[Any, Any, object]]) -> None:
         async with anyio.create_task_group() as group:
             for verb in verbs:
                 group.start_soon(verb)

@@ -230,6 +230,10 @@ async def test_a_verb_that_fails_takes_no_other_with_it(tmp_path: Path) -> None:
         assert [each.idempotency_key for each in await store.find()] == ["key-c-9-1", "key-two-1", "key-three-1"]
 
 
+def unsynced(store: AsyncSQLiteStore) -> bool:
+    return store._engine._unsynced
+
+
 async def test_a_commit_that_fails_is_uncertain_for_all_and_leaves_no_task(tmp_path: Path) -> None:
     class Failing(Gate):
         broken = False
@@ -248,10 +252,10 @@ async def test_a_commit_that_fails_is_uncertain_for_all_and_leaves_no_task(tmp_p
         brought = await together(*[partial(store.claim, Claim(row)) for row in rows])
         Failing.broken = False
         assert all(isinstance(each, StoreUnavailableError) and each.uncertain for each in brought)
-        assert store._engine._unsynced
+        assert unsynced(store)
         for row in rows:
             assert await store.claim(Claim(row)) == Claimed(row)
-        assert not store._engine._unsynced  # the log was copied back first
+        assert not unsynced(store)  # the log was copied back first
         assert len(await store.find()) == 5
 
 
@@ -386,7 +390,7 @@ async def test_a_claim_that_is_cancelled_on_its_way_to_the_disk_is_whole_and_dea
         gate.free.set()
         assert await store.get(row.identity) == Existing(row, high_water=at(0))
         assert await store.get(queued.identity) is None
-        assert not len(store._holder.running)  # type: ignore[union-attr,arg-type]
+        assert not len(store._holder.running)  # type: ignore[union-attr]
 
 
 async def test_a_claim_that_is_cancelled_before_the_worker_writes_it_leaves_no_task(tmp_path: Path) -> None:
@@ -402,7 +406,7 @@ async def test_a_claim_that_is_cancelled_before_the_worker_writes_it_leaves_no_t
         lock.close()
         found = await store.get(row.identity)
         assert found is None or found == Existing(row, high_water=at(0))
-        assert not len(store._holder.running)  # type: ignore[union-attr,arg-type]
+        assert not len(store._holder.running)  # type: ignore[union-attr]
 
 
 async def test_a_renewal_that_is_cancelled_on_its_way_keeps_the_task_that_ran_before(tmp_path: Path) -> None:
@@ -539,5 +543,5 @@ def test_a_store_that_was_forgotten_leaves_no_payload_and_no_thread(tmp_path: Pa
     assert not log.exists() or not log.stat().st_size
     store = SQLiteStore(tmp_path / "samekey.db")
     assert stored(store, "one").status is Status.SUCCEEDED
-    assert done(store, "two")
+    assert done(store, "two").settled
     store.close()

@@ -76,10 +76,9 @@ class TestBothSQLiteStores(StoreContract):
 
     @pytest.fixture(params=["sync first", "async first"])
     def make_store(self, request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store | AsyncStore]:
-        kinds = cycle(
-            [SQLiteStore, AsyncSQLiteStore] if request.param == "sync first" else [AsyncSQLiteStore, SQLiteStore]
-        )
-        return lambda: next(kinds)(tmp_path / "samekey.db")
+        kinds: list[type[SQLiteStore | AsyncSQLiteStore]] = [SQLiteStore, AsyncSQLiteStore]
+        turn = cycle(kinds if request.param == "sync first" else reversed(kinds))
+        return lambda: next(turn)(tmp_path / "samekey.db")
 
 
 @pytest.mark.parametrize("kind", [MemoryStore, SQLiteStore])

@@ -98,10 +98,10 @@ class AsyncSQLiteStore:
 
     def _take_holder(self) -> Holder:
         try:
-            holder = self._holder = holders.of(self._files)
+            holder = holders.of(self._files)
         except OSError as error:
             raise from_os(error, self.location) from error
-        self._known = True
+        self._holder, self._known = holder, True
         return holder
 
     def _open(self) -> Holder:
