@@ -109,7 +109,9 @@ class AsyncSQLiteStore:
         return self._take_holder()
 
     async def _me(self) -> Holder:
-        return self._holder or await self._engine.apart(self._open)
+        if self._holder is not None:
+            return self._holder
+        return await self._engine.apart(self._open)
 
     async def secret(self, given: bytes | None) -> bytes:
         """Opens the store, makes it on first use, and returns its secret. See `Store.secret`."""
