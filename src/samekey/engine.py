@@ -261,11 +261,12 @@ class Engine(Generic[ClientT, ResponseT]):
 
     def close(self) -> None:
         """Tries once more to write what could not be written."""
-        for settlement in self.unfinished.take():
-            try:
-                self.store.settle(settlement)
-            except StoreError as error:
-                log.logger.warning("a settlement could not be stored before the client closed: %s", error)
+        with self.unfinished.taken() as taken:
+            for settlement in taken:
+                try:
+                    self.store.settle(settlement)
+                except StoreError as error:
+                    log.logger.warning("a settlement could not be stored before the client closed: %s", error)
 
     def _plan(
         self,
