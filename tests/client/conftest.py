@@ -46,8 +46,9 @@ class FakeClock:
         return self.now().wall
 
     def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.passed += seconds
+        if seconds:
+            self.slept.append(seconds)
+            self.passed += seconds
 
 
 def fake_clock(client: samekey.Client) -> FakeClock:
