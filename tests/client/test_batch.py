@@ -5,12 +5,11 @@ from __future__ import annotations
 import io
 from typing import Any
 
-import httpx
 import pytest
 
 import samekey
 from samekey.testing import Fault, FlakyServer
-from tests.client.conftest import BODY, ONCE, Connect, create_order, synchronous
+from tests.client.conftest import BODY, ONCE, Connect, Flavour, create_order, synchronous
 
 
 def run(client: samekey.Client, numbers: Any, *, body: Any = BODY, **options: Any) -> samekey.Batch:
@@ -160,9 +159,9 @@ def test_elsewhere_there_is_no_such_line(client: samekey.Client, monkeypatch: py
     assert stream.getvalue() == ""
 
 
-def test_the_responses_are_the_librarys(client: samekey.Client) -> None:
+def test_the_responses_are_the_librarys(client: samekey.Client, flavour: Flavour) -> None:
     batch = client.batch()
     response = None
     with batch.action(create_order, scope={"order": 1}) as action:
         response = action.post("/orders", json=BODY)
-    assert isinstance(response, httpx.Response)
+    assert isinstance(response, flavour.module.Response)

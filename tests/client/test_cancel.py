@@ -79,7 +79,7 @@ async def natively(work: Coroutine[Any, Any, None], at: int) -> bool:
     reached: list[bool] = []
 
     async def main() -> None:
-        run = Interrupted(work, at, lambda: task.cancel())
+        run = Interrupted(work, at, lambda: task.cancel())  # noqa: PLW0108 - `task` comes later
         try:
             await run
         finally:
@@ -98,7 +98,9 @@ def leftovers() -> tuple[int, int]:
     return len(os.listdir("/proc/self/fd")), threading.active_count()
 
 
-async def check(url: str, path: Path, server: FlakyServer, cancelled: Callable[..., Awaitable[bool]], faults: Any) -> int:
+async def check(
+    url: str, path: Path, server: FlakyServer, cancelled: Callable[..., Awaitable[bool]], faults: Any
+) -> int:
     """Cancels at one point after the other, each with an action of its own; how many points there were."""
     for at in range(1, MOST_POINTS):
         server.script(*faults)
