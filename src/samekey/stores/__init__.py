@@ -5,13 +5,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from samekey.stores._contract import AsyncStore, Store
 from samekey.stores._open import open_store
+from samekey.stores.async_memory import AsyncMemoryStore
 from samekey.stores.memory import MemoryStore
 from samekey.stores.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
     from samekey.stores.postgres import AsyncPostgresStore, PostgresStore
 
-__all__ = ["AsyncPostgresStore", "AsyncStore", "MemoryStore", "PostgresStore", "SQLiteStore", "Store", "open_store"]
+__all__ = [
+    "AsyncMemoryStore",
+    "AsyncPostgresStore",
+    "AsyncStore",
+    "MemoryStore",
+    "PostgresStore",
+    "SQLiteStore",
+    "Store",
+    "open_store",
+]
 
 _LATE: Final = {"AsyncPostgresStore": "postgres", "PostgresStore": "postgres"}
 """Stores that need an extra, by module: who does not use them does not pay for their imports."""

@@ -50,11 +50,11 @@ class Address:
         Raises:
             UsageError: it is none, or the schema's name is not a plain one.
         """
-        if not isinstance(schema, str) or not _SCHEMA.fullmatch(schema) or schema.startswith("pg_"):
+        if not _SCHEMA.fullmatch(schema) or schema.startswith("pg_"):
             raise UsageError(
                 f"schema={schema!r} is no plain name; give at most 40 of a-z, 0-9 and _, not beginning with a digit."
             )
-        if not isinstance(text, str) or not text.strip():
+        if not text.strip():
             raise UsageError("a PostgresStore needs an address; give postgresql://user@host/database.")
         try:
             given = conninfo_to_dict(text)

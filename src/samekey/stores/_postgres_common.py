@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
 from samekey._core.model import Record
 from samekey._core.states import Status
-from samekey._core.values import fixed
 from samekey.errors import UsageError
 from samekey.stores import _postgres_desk as desk
 from samekey.stores import _postgres_schema as schemas
@@ -32,7 +32,7 @@ class Common:
         prepare: bool = False,
         listen: bool | str = True,
     ) -> None:
-        if isinstance(pool, bool) or not isinstance(pool, int) or pool < 1:
+        if pool < 1:
             raise UsageError(f"pool={pool!r} is the most connections that a process may have; give a positive int.")
         self._address = Address.of(conninfo, schema=schema, prepare=prepare)
         self._texts = texts(schema)
@@ -87,13 +87,12 @@ class Common:
         return partial(desk.find_rows, self._texts, *found, newest_first=newest_first, limit=limit)
 
 
-@fixed
+@dataclass(slots=True)
 class Patience:
     """When to look again at what another process does."""
 
     until: float
     pause: float = FIRST_LOOK
-    looked: float = 0.0
 
     def left(self) -> float:
         """Seconds until the wait ends."""
