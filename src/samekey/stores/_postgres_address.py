@@ -5,7 +5,6 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import psycopg
-from psycopg import RawCursor
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from samekey._core.values import fixed
@@ -68,12 +67,11 @@ class Address:
         password = given.get("password")
         return cls(conninfo, schema, _shown(given, schema), str(password) if password else None, prepare)
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """What `connect` is told beside the address."""
+    def options(self, cursor: type) -> dict[str, Any]:
+        """What `connect` is told beside the address; `cursor` is the kind that takes `$1`."""
         # A pooler that lends a server's session for one transaction knows no statement prepared in another.
         threshold = 5 if self.prepare else None
-        return {"autocommit": True, "prepare_threshold": threshold, "context": CONTEXT, "cursor_factory": RawCursor}
+        return {"autocommit": True, "prepare_threshold": threshold, "context": CONTEXT, "cursor_factory": cursor}
 
 
 def _shown(given: dict[str, Any], schema: str) -> str:

@@ -31,7 +31,7 @@ from samekey.stores._fork import forget_in_child
 from samekey.stores._postgres_common import Common, Patience
 from samekey.stores._postgres_link import AsyncLink
 from samekey.stores._postgres_listen import AsyncListener
-from samekey.stores._postgres_session import LOCAL_LOOK, Session, end_quietly
+from samekey.stores._postgres_session import LOCAL_LOOK, Session
 from samekey.stores._postgres_sql import channel
 from samekey.stores._postgres_verbs import Verb
 
@@ -116,22 +116,31 @@ class AsyncPostgresStore(Common):
 
     # --- verbs -----------------------------------------------------------------------------------------------
 
-    async def _run(self, verb: Callable[[Session], Verb[T]], so: str = NOTHING_SENT) -> T:
-        return await self._link.run(partial(verb, await self._ready()), so)
+    async def _run(
+        self,
+        verb: Callable[[Session], Verb[T]],
+        so: str = NOTHING_SENT,
+        undo: Callable[[T], None] | None = None,
+    ) -> T:
+        return await self._link.run(partial(verb, await self._ready()), so, undo)
+
+    def _abandon(self, answer: object) -> None:
+        """No task is left behind whose caller was cancelled before it learnt of it."""
+        if isinstance(answer, Claimed | Renewed):
+            record = answer.record
+            self.release(record.identity, record.generation, record.fence)
 
     async def claim(self, claim: Claim) -> Claimed | Existing | DuplicateFound | ScopeNamesDiffer:
         """Writes a claim, durably. See `Store.claim`."""
-        return await self._run(lambda session: session.claim(claim))
+        return await self._run(lambda session: session.claim(claim), undo=self._abandon)
 
     async def renew(self, renewal: Renewal) -> Renewed | Existing:
         """Records a further attempt, durably, before it is made. See `Store.renew`."""
-        return await self._run(lambda session: session.renew(renewal))
+        return await self._run(lambda session: session.renew(renewal), undo=self._abandon)
 
     async def settle(self, settlement: Settlement) -> Settled | Existing | None:
         """Writes what became of an action and ends the running task. See `Store.settle`."""
-        answer = await self._run(lambda session: session.settle(settlement), NOT_RECORDED)
-        self._listener.tell(settlement.identity)
-        return answer
+        return await self._run(lambda session: session.settle(settlement), NOT_RECORDED)
 
     async def resolve(self, resolution: Resolution) -> Resolved | Existing | None:
         """Writes what a person decided, durably. See `Store.resolve`."""
@@ -174,15 +183,14 @@ class AsyncPostgresStore(Common):
     async def wait(self, existing: Existing, seconds: float) -> None:
         """Returns when the holder of `existing` may have ended or changed the row. See `Store.wait`."""
         record, session = existing.record, await self._ready()
-        own = record.holder == session.holder.name
-        task = (record.identity, record.generation, record.fence)
+        if record.holder == session.holder.name:
+            await session.holder.running.sleep((record.identity, record.generation, record.fence), seconds)
+            return
         patience = Patience(time.monotonic() + seconds)
-        event = self._listener.join(record.identity, listen=self._listens and not own)
+        event = self._listener.join(record.identity, listen=self._listens)
         try:
-            while task in session.holder.running if own else await self._unchanged(session, record):
-                until = min(
-                    time.monotonic() + patience.next(hearing=self._listener.hearing and not own), patience.until
-                )
+            while await self._unchanged(session, record):
+                until = min(time.monotonic() + patience.next(hearing=self._listener.hearing), patience.until)
                 while not event.is_set() and session.may_go_on(record) and (left := until - time.monotonic()) > 0:
                     await _set_within(event, min(left, LOCAL_LOOK))
                 event.clear()
@@ -198,7 +206,8 @@ class AsyncPostgresStore(Common):
 
     def release(self, identity: str, generation: int, fence: int) -> None:
         """Says that the task which claimed or renewed this no longer runs."""
-        end_quietly(self._session, (identity, generation, fence), partial(self._listener.tell, identity))
+        if self._session is not None:
+            self._session.holder.running.end((identity, generation, fence))
 
     # --- the end ---------------------------------------------------------------------------------------------
 

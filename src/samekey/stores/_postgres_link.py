@@ -5,11 +5,13 @@ What both decide alike is in `Trouble`: whether a statement whose connection bro
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
+import anyio
 import psycopg
+from psycopg import AsyncRawCursor, RawCursor
 from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
@@ -103,7 +105,7 @@ class Link:
         """Performs a verb on a connection of its own, which tells why there is none, as a pool does not."""
         trouble = Trouble(self.address, NOTHING_SENT)
         try:
-            with psycopg.connect(self.address.conninfo, **self.address.options) as connection:
+            with psycopg.connect(self.address.conninfo, **self.address.options(RawCursor)) as connection:
                 return _perform(connection, make())
         except Failed as failed:
             raise trouble.told(failed.error) from failed.error
@@ -137,7 +139,7 @@ class Link:
             if self._pool is None:
                 pool = ConnectionPool(
                     self.address.conninfo,
-                    kwargs=self.address.options,
+                    kwargs=self.address.options(RawCursor),
                     min_size=0,
                     max_size=self._size,
                     timeout=CONNECT_SECONDS,
@@ -205,7 +207,7 @@ class AsyncLink:
         """See `Link.first`."""
         trouble = Trouble(self.address, NOTHING_SENT)
         try:
-            options = self.address.options
+            options = self.address.options(AsyncRawCursor)
             async with await psycopg.AsyncConnection.connect(self.address.conninfo, **options) as connection:
                 return await _perform_async(connection, make())
         except Failed as failed:
@@ -213,8 +215,10 @@ class AsyncLink:
         except psycopg.Error as error:
             raise trouble.told(error) from error
 
-    async def run(self, make: Callable[[], Verb[T]], so: str = NOTHING_SENT) -> T:
-        """See `Link.run`."""
+    async def run(
+        self, make: Callable[[], Verb[T]], so: str = NOTHING_SENT, undo: Callable[[T], None] | None = None
+    ) -> T:
+        """See `Link.run`. Who is cancelled waits for what was begun; `undo` is told the answer that nobody gets then."""
         trouble = Trouble(self.address, so)
         pool = await self._open()
         while True:
@@ -225,7 +229,7 @@ class AsyncLink:
             except psycopg.Error as error:
                 raise trouble.told(error) from error
             try:
-                return await _perform_async(connection, make())
+                return await _whole(_perform_async(connection, make()), undo)
             except Failed as failed:
                 if not trouble.again(failed.error, failed.ask, closed=connection.closed):
                     raise trouble.told(failed.error) from failed.error
@@ -242,7 +246,7 @@ class AsyncLink:
             self._loop = loop
             pool = self._pool = AsyncConnectionPool(
                 self.address.conninfo,
-                kwargs=self.address.options,
+                kwargs=self.address.options(AsyncRawCursor),
                 min_size=0,
                 max_size=self._size,
                 timeout=CONNECT_SECONDS,
@@ -275,6 +279,21 @@ async def _perform_async(connection: "psycopg.AsyncConnection[Any]", verb: Verb[
         return answer
     finally:
         verb.close()
+
+
+async def _whole(work: Coroutine[Any, Any, T], undo: Callable[[T], None] | None) -> T:
+    """Ends what was begun before it lets a cancellation go on: a statement that was left alone might still commit."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with anyio.CancelScope(shield=True):
+            while not task.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([task])
+        if undo is not None and not task.cancelled() and task.exception() is None:
+            undo(task.result())
+        raise
 
 
 async def _given_back(pool: AsyncConnectionPool[Any], connection: "psycopg.AsyncConnection[Any]") -> None:

@@ -8,8 +8,8 @@ import fcntl
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import Final, Protocol
 
@@ -207,11 +207,3 @@ class Session:
         if record.holder is None:
             return False
         return self.holder.is_running(record.holder) or (found.lease_left is not None and found.lease_left >= 0)
-
-
-def end_quietly(session: Session | None, task: Task, wake: Callable[[], None]) -> None:
-    """Ends a task of this process and wakes who waits for it."""
-    if session is not None:
-        with suppress(Exception):
-            session.holder.running.end(task)
-            wake()

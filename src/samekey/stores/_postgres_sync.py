@@ -30,7 +30,7 @@ from samekey.stores._fork import forget_in_child
 from samekey.stores._postgres_common import Common, Patience
 from samekey.stores._postgres_link import Link
 from samekey.stores._postgres_listen import Listener
-from samekey.stores._postgres_session import LOCAL_LOOK, Session, end_quietly
+from samekey.stores._postgres_session import LOCAL_LOOK, Session
 from samekey.stores._postgres_sql import channel
 from samekey.stores._postgres_verbs import Verb
 
@@ -136,9 +136,7 @@ class PostgresStore(Common):
 
     def settle(self, settlement: Settlement) -> Settled | Existing | None:
         """Writes what became of an action and ends the running task. See `Store.settle`."""
-        answer = self._run(partial(self._ready().settle, settlement), NOT_RECORDED)
-        self._listener.tell(settlement.identity)
-        return answer
+        return self._run(partial(self._ready().settle, settlement), NOT_RECORDED)
 
     def resolve(self, resolution: Resolution) -> Resolved | Existing | None:
         """Writes what a person decided, durably. See `Store.resolve`."""
@@ -201,7 +199,8 @@ class PostgresStore(Common):
 
     def release(self, identity: str, generation: int, fence: int) -> None:
         """Says that the task which claimed or renewed this no longer runs."""
-        end_quietly(self._session, (identity, generation, fence), partial(self._listener.tell, identity))
+        if self._session is not None:
+            self._session.holder.running.end((identity, generation, fence))
 
     # --- the end ---------------------------------------------------------------------------------------------
 
