@@ -30,7 +30,7 @@ from samekey.http.responses import rebuild, stripped
 from samekey.http.scrub import scrub
 from samekey.provider import Lookup, Provider
 from samekey.reconcile import CANCEL, look_up
-from samekey.settings import lease_too_short
+from samekey.settings import check_durable, lease_too_short
 from samekey.stores import Store
 from samekey.telemetry import log
 from samekey.terms import TermBook, Terms
@@ -188,11 +188,14 @@ class Engine(Generic[ClientT, ResponseT]):
 
         Raises:
             StoreError: the store could not even be opened.
+            UsageError: the API takes no keys, and the store can lose a claim.
             BaseException: what interrupted it.
         """
         terms = self._terms.of(operation, self._profile_of(prepared))
         try:
             plan = self._plan(identity, terms, prepared.outgoing, correlation_id)
+            if not terms.profile.keyed:
+                check_durable(self.store, identity.label)
         except StoreError as error:
             raise type(error)(
                 f"{identity.label}: {error}",

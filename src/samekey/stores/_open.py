@@ -27,7 +27,8 @@ def open_store(spec: Store | str | os.PathLike[str] | None) -> Store:
     """Returns the store that is meant, without opening a file.
 
     Args:
-        spec: a store; a path; a URL (`sqlite:///absolute/path`, `memory://`); None for the one that `SAMEKEY_STORE`
+        spec: a store; a path; a URL (`sqlite:///absolute/path`, `postgresql://user@host/database`, `memory://`);
+            None for the one that `SAMEKEY_STORE`
             names, else the default under the user's state directory.
 
     Raises:
@@ -64,10 +65,14 @@ def _from_text(text: str) -> Store:
     parts = urlsplit(text)
     if parts.scheme == "memory":
         return MemoryStore()
+    if parts.scheme in {"postgresql", "postgres"}:
+        from samekey.stores.postgres import from_url
+
+        return from_url(text)
     if parts.scheme != "sqlite":
         raise UsageError(
             f"store= names a {parts.scheme}:// store, and this version of samekey has none; it has paths, "
-            "sqlite:///absolute/path and memory://."
+            "sqlite:///absolute/path, postgresql://user@host/database and memory://."
         )
     path = unquote(parts.path)
     if parts.netloc or not path.startswith("/") or path.endswith("/") or parts.query or parts.fragment:

@@ -2,7 +2,7 @@
 
 import re
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -13,6 +13,9 @@ from samekey.stores._postgres_codec import CONTEXT
 
 CONNECT_SECONDS: Final = 10
 """How long to wait for a connection, unless the address says something else."""
+
+OWN: Final = frozenset({"schema", "prepare", "listen"})
+"""Options of a store's URL that are ours."""
 
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,39}")
 _KEEPALIVES: Final = {
@@ -72,6 +75,20 @@ class Address:
         # A pooler that lends a server's session for one transaction knows no statement prepared in another.
         threshold = 5 if self.prepare else None
         return {"autocommit": True, "prepare_threshold": threshold, "context": CONTEXT, "cursor_factory": cursor}
+
+
+def split_url(url: str) -> tuple[str, dict[str, str]]:
+    """A URL without what libpq does not know, and that."""
+    before, mark, query = url.partition("?")
+    own: dict[str, str] = {}
+    left = []
+    for part in query.split("&") if mark else ():
+        name, _, value = part.partition("=")
+        if name in OWN:
+            own[name] = unquote(value)
+        else:
+            left.append(part)
+    return before + ("?" + "&".join(left) if left else ""), own
 
 
 def _shown(given: dict[str, Any], schema: str) -> str:

@@ -22,6 +22,12 @@ from samekey.stores._postgres_verbs import BEGIN, COMMIT, ROLLBACK, Ask, Verb
 _GIVEN: Final = "given"
 """Stands for the secret of a store whose secret is kept elsewhere."""
 
+# Not to_regclass: it answers from what the session remembers, also after it has waited for somebody who made the table.
+_TABLES: Final = """
+SELECT relname::text FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
+WHERE nspname = $1 AND relkind IN ('r', 'p')
+"""
+
 
 @fixed
 class Opened:
@@ -100,8 +106,7 @@ def migrate_store(texts: Texts, location: str) -> Verb[Migrated]:
     if before == newest():
         yield ROLLBACK
         return Migrated(before, before)
-    ((there,),) = yield Ask("SELECT to_regnamespace($1::text) IS NOT NULL", [texts.schema])
-    if not there:
+    if not (yield Ask("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1", [texts.schema])):
         yield Ask(f"CREATE SCHEMA {texts.schema}")
     yield Ask(f"SET LOCAL search_path TO {texts.schema}")
     for statement in _schema() if before == 0 else _since(before):
@@ -117,10 +122,8 @@ def migrate_store(texts: Texts, location: str) -> Verb[Migrated]:
 
 def _version(texts: Texts, location: str) -> Verb[int]:
     """The schema of a store; 0 if there is none."""
-    ((meta, actions),) = yield Ask(
-        "SELECT to_regclass($1::text) IS NOT NULL, to_regclass($2::text) IS NOT NULL",
-        [f"{texts.schema}.meta", f"{texts.schema}.actions"],
-    )
+    tables = {name for (name,) in (yield Ask(_TABLES, [texts.schema]))}
+    meta, actions = "meta" in tables, "actions" in tables
     if not meta and not actions:
         return 0
     rows = (yield Ask(texts.meta, ["schema"])) if meta else []
