@@ -7,13 +7,14 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from time import monotonic
 from typing import Any, Final, TypeVar
 
 import anyio
 import psycopg
 from psycopg import AsyncRawCursor, RawCursor
 from psycopg.pq import TransactionStatus
-from psycopg_pool import AsyncConnectionPool, ConnectionPool
+from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 from samekey.errors import StoreError
 from samekey.stores._errors import NOTHING_SENT
@@ -25,6 +26,9 @@ T = TypeVar("T")
 
 MOST_UNDONE: Final = 20
 """How often a transaction is tried that the server undoes itself; each time another one has got through."""
+
+ASK_AGAIN_SECONDS: Final = 1.0
+"""After so long without a connection the pool is asked anew: by itself it would wait longer from try to try."""
 
 # Pools that a child inherited. They are the parent's: never used, never closed, so never collected.
 _inherited: Final[list[object]] = []
@@ -120,7 +124,7 @@ class Link:
             try:
                 if trouble.pool_is_stale:
                     pool.check()
-                connection = pool.getconn()
+                connection = self._borrow(pool)
             except psycopg.Error as error:
                 raise trouble.told(error) from error
             try:
@@ -134,6 +138,17 @@ class Link:
                 _leave(connection)
                 pool.putconn(connection)
 
+    def _borrow(self, pool: ConnectionPool[Any]) -> "psycopg.Connection[Any]":
+        """A connection of the pool. If it has none for long, one of our own tells why; a pool does not."""
+        until = monotonic() + CONNECT_SECONDS
+        while True:
+            try:
+                return pool.getconn(ASK_AGAIN_SECONDS)
+            except PoolTimeout:
+                if monotonic() > until:
+                    raise
+                psycopg.connect(self.address.conninfo).close()
+
     def _open(self) -> ConnectionPool[Any]:
         with self._lock:
             if self._pool is None:
@@ -142,7 +157,7 @@ class Link:
                     kwargs=self.address.options(RawCursor),
                     min_size=0,
                     max_size=self._size,
-                    timeout=CONNECT_SECONDS,
+                    reconnect_timeout=ASK_AGAIN_SECONDS,
                     name="samekey",
                     open=False,
                 )
@@ -225,7 +240,7 @@ class AsyncLink:
             try:
                 if trouble.pool_is_stale:
                     await pool.check()
-                connection = await pool.getconn()
+                connection = await self._borrow(pool)
             except psycopg.Error as error:
                 raise trouble.told(error) from error
             try:
@@ -238,6 +253,17 @@ class AsyncLink:
             finally:
                 await _given_back(pool, connection)
 
+    async def _borrow(self, pool: AsyncConnectionPool[Any]) -> "psycopg.AsyncConnection[Any]":
+        """See `Link._borrow`."""
+        until = monotonic() + CONNECT_SECONDS
+        while True:
+            try:
+                return await pool.getconn(ASK_AGAIN_SECONDS)
+            except PoolTimeout:
+                if monotonic() > until:
+                    raise
+                await (await psycopg.AsyncConnection.connect(self.address.conninfo)).close()
+
     async def _open(self) -> AsyncConnectionPool[Any]:
         loop = asyncio.get_running_loop()
         if self._pool is None or self._loop is not loop:
@@ -249,7 +275,7 @@ class AsyncLink:
                 kwargs=self.address.options(AsyncRawCursor),
                 min_size=0,
                 max_size=self._size,
-                timeout=CONNECT_SECONDS,
+                reconnect_timeout=ASK_AGAIN_SECONDS,
                 name="samekey",
                 open=False,
             )
