@@ -186,7 +186,7 @@ class AsyncPostgresStore(Common):
         if record.holder == session.holder.name:
             await session.holder.running.sleep((record.identity, record.generation, record.fence), seconds)
             return
-        patience = Patience(time.monotonic() + seconds)
+        patience = Patience.until_lease(existing, seconds)
         event = self._listener.join(record.identity, listen=self._listens)
         try:
             while await self._unchanged(session, record):

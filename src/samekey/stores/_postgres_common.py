@@ -5,9 +5,11 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import Self
 
 from samekey._core.model import Record
 from samekey._core.states import Status
+from samekey._core.verbs import Existing
 from samekey.errors import UsageError
 from samekey.stores import _postgres_desk as desk
 from samekey.stores import _postgres_schema as schemas
@@ -93,6 +95,12 @@ class Patience:
 
     until: float
     pause: float = FIRST_LOOK
+
+    @classmethod
+    def until_lease(cls, existing: Existing, seconds: float) -> Self:
+        """For a holder that may be alive: no longer than its lease, which is all that a process that sleeps has."""
+        lease = existing.by_store.lease_left if existing.by_store is not None else None
+        return cls(time.monotonic() + (seconds if lease is None else min(seconds, max(lease, 0.0) + FIRST_LOOK)))
 
     def left(self) -> float:
         """Seconds until the wait ends."""

@@ -181,7 +181,7 @@ class PostgresStore(Common):
         if record.holder == session.holder.name:
             session.holder.running.wait((record.identity, record.generation, record.fence), seconds)
             return
-        patience = Patience(time.monotonic() + seconds)
+        patience = Patience.until_lease(existing, seconds)
         turn = self._listener.turn(record.identity, listen=self._listens)
         try:
             while session.may_go_on(record) and self._run(
