@@ -114,11 +114,14 @@ class Matrix:
         seed: decides on the instants.
         kills: how many there must be.
         processes: how many run the script at the same time.
+        store: where the script keeps its records; None for a file in the folder.
     """
 
-    def __init__(self, server: KillingServer, folder: Path, *, seed: int, kills: int, processes: int) -> None:
+    def __init__(
+        self, server: KillingServer, folder: Path, *, seed: int, kills: int, processes: int, store: str | None = None
+    ) -> None:
         self.server = server
-        self.store = folder / "samekey.db"
+        self.store = folder / "samekey.db" if store is None else store
         self.seed = seed
         self.killed: collections.Counter[Where] = collections.Counter()
         self._wanted = kills
