@@ -114,10 +114,21 @@ class Matrix:
         seed: decides on the instants.
         kills: how many there must be.
         processes: how many run the script at the same time.
+        script: its module.
     """
 
-    def __init__(self, server: KillingServer, folder: Path, *, seed: int, kills: int, processes: int) -> None:
+    def __init__(
+        self,
+        server: KillingServer,
+        folder: Path,
+        *,
+        seed: int,
+        kills: int,
+        processes: int,
+        script: str = "tests.acceptance.order_script",
+    ) -> None:
         self.server = server
+        self._script = script
         self.store = folder / "samekey.db"
         self.seed = seed
         self.killed: collections.Counter[Where] = collections.Counter()
@@ -180,5 +191,5 @@ class Matrix:
         arguments = (self.server.url, str(self.store), str(victim.output), victim.name, die_at)
         with self.server.guard:
             victim.instant, victim.requests = instant, 0
-            victim.process = nursery.start("tests.acceptance.order_script:main", *arguments)
+            victim.process = nursery.start(f"{self._script}:main", *arguments)
         return victim.process.wait()
