@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from _common import placed
 from _faulty import Kind
 
 ROOT = Path(__file__).parents[1]
@@ -101,16 +102,6 @@ def sections(facts: dict[str, Any]) -> dict[str, str]:
     """What stands between the marks of the pages, by name."""
     made = {f"duplicates {kind}": table(facts, kind) for kind in Kind}
     return made | {"duplicates run": run_line(facts), "duplicates short": short_table(facts)}
-
-
-def placed(text: str, made: dict[str, str]) -> str:
-    """The text with each section in its place, between `<!-- figures: NAME -->` and `<!-- end -->`."""
-    for name, section in made.items():
-        before, mark, rest = text.partition(f"<!-- figures: {name} -->\n")
-        if mark:
-            _, end, after = rest.partition("<!-- end -->")
-            text = f"{before}{mark}{section}\n{end}{after}"
-    return text
 
 
 def stale(facts: dict[str, Any]) -> list[str]:
