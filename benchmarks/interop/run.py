@@ -4,7 +4,7 @@
     uv run python benchmarks/interop/run.py --write
 
 Each server is a process of its own on a loopback port. Each fault of `faults.py` concerns one order; the client makes
-it, again while its error says that a rerun is safe, and then the server's list of effects is compared with its last
+it, once more if its error says that a rerun is safe, and then the server's list of effects is compared with its last
 word. Beside that the server is asked without samekey what it does with a key (`facts.py`).
 """
 

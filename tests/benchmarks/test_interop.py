@@ -25,5 +25,7 @@ def test_the_committed_run_met_its_bar() -> None:
         assert len(cases) >= 15
         assert [case["untrue"] for case in cases if case["untrue"]] == [], server["server"]
         assert not any(case["lost"] for case in cases), server["server"]
-        if all(fact["effects"] <= 1 for fact in server["facts"].values()):
-            assert not any(case["duplicates"] for case in cases), server["server"]
+        while_well = [fact for name, fact in server["facts"].items() if name not in {"after a 500", "after a crash"}]
+        if all(fact["effects"] <= 1 for fact in while_well):
+            failing = {"500 after the effect", "the application crashes after the effect"}
+            assert not any(case["duplicates"] for case in cases if case["case"] not in failing), server["server"]
