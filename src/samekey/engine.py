@@ -17,6 +17,7 @@ from samekey._core.run import Done, LookedUp, Run
 from samekey._core.steps import LookUp, Renew, Send, Step, resume, start
 from samekey._core.values import fixed
 from samekey._core.verbs import Existing
+from samekey._drivers import boundaries
 from samekey._drivers.ports import Ports
 from samekey._drivers.runtime import BUDGETS, Clock, SystemClock, Unfinished
 from samekey._drivers.sync import drive
@@ -287,7 +288,7 @@ class Engine(Generic[ClientT, ResponseT]):
             digest=fingerprint(secret, outgoing, content, contract.volatile),
             profile=terms.profile,
             contract=contract,
-            backoff=terms.backoff,
+            backoff=terms.backoff_now(),
             window_seconds=terms.window_seconds,
             max_delay_seconds=terms.max_delay_seconds,
             lease_seconds=lease.total_seconds() if lease else outgoing.attempt_seconds + LEASE_MARGIN_SECONDS,
@@ -342,7 +343,7 @@ class Engine(Generic[ClientT, ResponseT]):
             not_after=step.not_after,
             timeout=step.seconds,
             fresh_connection=step.fresh,
-            meanwhile=step.run.plan.prepare_digests,
+            meanwhile=boundaries.once_sent(step.run.plan.prepare_digests),
         )
 
     def _conclude(self, operation: Operation, done: Done, ports: Ports) -> Finished[ResponseT]:

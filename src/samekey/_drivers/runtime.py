@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from samekey._core.model import Moment
 from samekey._core.policy import Bucket
 from samekey._core.verbs import Settlement
+from samekey._testmode import TESTMODE
 
 MAX_UNRECORDED: Final = 1000
 """Settlements kept in memory for another try; beyond that the oldest are left to the next run, which asks the API."""
@@ -42,20 +43,26 @@ def boot_id() -> str | None:
 _BOOT_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
+def boot_clock() -> float:
+    """The machine's seconds since boot."""
+    return time.clock_gettime(_BOOT_CLOCK)
+
+
 class SystemClock:
-    """The machine's clocks."""
+    """The machine's clocks, or what a test put in their place."""
 
     def now(self) -> Moment:
         """The clocks, and the luck of the moment."""
-        return Moment(datetime.now(UTC), boot_id(), time.clock_gettime(_BOOT_CLOCK), random.random())  # noqa: S311 - jitter
+        wall, boot_time = self.wall(), boot_clock() if TESTMODE.clock is None else TESTMODE.clock.boot_time()
+        return Moment(wall, boot_id(), boot_time, random.random())  # noqa: S311 - jitter
 
     def wall(self) -> datetime:
         """The wall clock alone, UTC."""
-        return datetime.now(UTC)
+        return datetime.now(UTC) if TESTMODE.clock is None else TESTMODE.clock.wall()
 
     def sleep(self, seconds: float) -> None:
         """Waits; Ctrl-C ends it."""
-        time.sleep(seconds)
+        (time.sleep if TESTMODE.clock is None else TESTMODE.clock.skip)(seconds)
 
 
 @dataclass(frozen=True, slots=True)

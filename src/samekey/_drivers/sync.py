@@ -7,6 +7,7 @@ from samekey._core.model import Event, Failure
 from samekey._core.run import Done, LookedUp
 from samekey._core.steps import Await, LookUp, Renew, Reservation, Send, Settle, Sleep, Step
 from samekey._core.verbs import Existing, Renewed, StoreFailed
+from samekey._drivers import boundaries
 from samekey._drivers.ports import Ports, interruption_of, tell_along
 from samekey.errors import StoreError
 from samekey.stores import Store
@@ -34,7 +35,10 @@ def drive(step: Step, ports: Ports) -> Done:
                 if interruption is not None and not isinstance(step, Settle):
                     step = step.interrupted(ports.clock.now())
                     continue
-                step = _perform(step, ports)
+                boundaries.before(step)
+                following = _perform(step, ports)
+                boundaries.after(step, answered=ports.sent is not None and ports.sent.reply is not None)
+                step = following
                 interruption = interruption or ports.interruption
             except BaseException as error:  # noqa: BLE001 - the truth is written down, then it goes on
                 interruption = interruption or error

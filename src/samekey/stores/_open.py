@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import platformdirs
 
+from samekey._testmode import TESTMODE
 from samekey.errors import UsageError
 from samekey.stores._contract import Store
 from samekey.stores.memory import MemoryStore
@@ -33,6 +34,8 @@ def open_store(spec: Store | str | os.PathLike[str] | None) -> Store:
     Raises:
         UsageError: a URL that this version has no store for.
     """
+    if TESTMODE.store is not None and (spec is None or isinstance(spec, str | os.PathLike)):
+        return SQLiteStore(TESTMODE.store)
     if spec is None:
         spec = os.environ.get(VARIABLE) or None
     if spec is None:
