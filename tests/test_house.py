@@ -133,6 +133,13 @@ def test_there_is_one_list_of_pythons() -> None:
     assert f"Python {pythons[0]} to {pythons[-1]}" in readme
 
 
+def test_the_version_has_one_source() -> None:
+    assert samekey.__version__ == project()["project"]["version"]
+    assert not [
+        path for path in SOURCES if re.search(r"^__version__ = ", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+
+
 def test_only_the_four_dependencies_are_needed() -> None:
     names = [re.split(r"\W", requirement)[0] for requirement in project()["project"]["dependencies"]]
     assert names == ["httpx", "platformdirs", "pydantic", "tenacity"]

@@ -83,7 +83,7 @@ def test_each_test_has_a_store_of_its_own(sandbox: pytest.Pytester) -> None:
         def test_one(time, samekey_store, samekey_server):
             place(samekey_server.url, "c-9")
             assert len(samekey_server.effects) == 1
-            assert [entry.record.response_reference for entry in samekey_store.find()] == ["order_1"]
+            assert [record.response_reference for record in samekey_store.find()] == ["order_1"]
             assert os.environ["SAMEKEY_STORE"] == samekey_store.location
 
         def test_afterwards():

@@ -64,13 +64,9 @@ def _tell(events: int, name: str, value: Any) -> None:
 
 
 def main() -> None:
-    """Runs the script as if Python had been started with it."""
+    """Runs a script as if Python had been started with it; the arguments are the mode, the script, and its own."""
     mode, path, *arguments = sys.argv[1:]
     prepare(json.loads(mode))
     sys.argv = [path, *arguments]
     sys.path[0] = os.path.dirname(os.path.abspath(path))  # noqa: PTH100, PTH120 (what Python itself puts there)
     runpy.run_path(path, run_name="__main__")
-
-
-if __name__ == "__main__":
-    main()
