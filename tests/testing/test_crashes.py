@@ -27,7 +27,7 @@ SCRIPT = Path(__file__).with_name("order_script.py")
 def status(store: SQLiteStore, url: str, cart: str) -> str | None:
     with samekey.Client(url, provider="stripe-v1", store=store) as client:
         record = client.record(create_order, scope={"cart": cart})
-        return record and record.status.value
+        return record.status.value if record else None
 
 
 @pytest.mark.parametrize(
