@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import get_args
 
@@ -80,6 +81,30 @@ def test_a_script_dies_at_its_third_order_and_its_rerun_makes_the_rest(
     said = run_script(SCRIPT, samekey_server.url, "a", "b", "c", "d")
     assert said == "".join(f"placed order_{number}\n" for number in (1, 2, 3, 4))
     assert_effects(samekey_server, 4)
+
+
+async def place_async(url: str, cart: str) -> str:
+    async with samekey.AsyncClient(url, provider="stripe-v1", store="orders.db") as client:
+        async with client.action(create_order, scope={"cart": cart}) as action:
+            await action.post("/orders", json={"cart": cart})
+        return action.reference
+
+
+@pytest.mark.parametrize("boundary", ["after_claim", "after_send", "after_reply", "after_settle"])
+def test_an_asynchronous_client_dies_and_is_run_again_with_one_effect(
+    samekey_server: FlakyServer, boundary: Boundary
+) -> None:
+    crash_at(boundary, server=samekey_server)(lambda: asyncio.run(place_async(samekey_server.url, "c-9")))
+    assert asyncio.run(place_async(samekey_server.url, "c-9")) == samekey_server.effects[0].reference
+    assert_effects(samekey_server, 1)
+
+
+def test_an_asynchronous_client_waits_in_no_time_either(
+    samekey_server: FlakyServer, samekey_no_sleep: ManualClock
+) -> None:
+    samekey_server.script(Fault.DROP_BEFORE, Fault.DROP_BEFORE)
+    asyncio.run(place_async(samekey_server.url, "c-9"))
+    assert len(samekey_no_sleep.waits) == 2
 
 
 @pytest.mark.parametrize("way", ["function", "script"])

@@ -3,6 +3,9 @@
 import random
 import threading
 import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -18,8 +21,8 @@ MAX_UNRECORDED: Final = 1000
 """Settlements kept in memory for another try; beyond that the oldest are left to the next run, which asks the API."""
 
 
-class Clock(Protocol):
-    """Reads time and passes it. Replace it in tests."""
+class Clocks(Protocol):
+    """Reads time."""
 
     def now(self) -> Moment:
         """The clocks, and the luck of the moment."""
@@ -27,8 +30,19 @@ class Clock(Protocol):
     def wall(self) -> datetime:
         """The wall clock alone, UTC."""
 
+
+class Clock(Clocks, Protocol):
+    """Reads time and passes it. Replace it in tests."""
+
     def sleep(self, seconds: float) -> None:
         """Waits; Ctrl-C ends it."""
+
+
+class AsyncClock(Clocks, Protocol):
+    """Reads time, and passes it without blocking the event loop. Replace it in tests."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits; a cancellation ends it."""
 
 
 @cache
@@ -48,21 +62,41 @@ def boot_clock() -> float:
     return time.clock_gettime(_BOOT_CLOCK)
 
 
-class SystemClock:
+class SystemClocks:
     """The machine's clocks, or what a test put in their place."""
 
     def now(self) -> Moment:
         """The clocks, and the luck of the moment."""
-        wall, boot_time = self.wall(), boot_clock() if TESTMODE.clock is None else TESTMODE.clock.boot_time()
-        return Moment(wall, boot_id(), boot_time, random.random())  # noqa: S311 - jitter
+        boot_time = boot_clock() if TESTMODE.clock is None else TESTMODE.clock.boot_time()
+        return Moment(self.wall(), boot_id(), boot_time, random.random())  # noqa: S311 - jitter
 
     def wall(self) -> datetime:
         """The wall clock alone, UTC."""
         return datetime.now(UTC) if TESTMODE.clock is None else TESTMODE.clock.wall()
 
+
+class SystemClock(SystemClocks):
+    """The machine's clocks, for threads."""
+
     def sleep(self, seconds: float) -> None:
         """Waits; Ctrl-C ends it."""
-        (time.sleep if TESTMODE.clock is None else TESTMODE.clock.skip)(seconds)
+        if TESTMODE.clock is not None and seconds:
+            TESTMODE.clock.skip(seconds)
+        elif seconds:
+            time.sleep(seconds)
+
+
+class AsyncSystemClock(SystemClocks):
+    """The machine's clocks, for event loops."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits; a cancellation ends it."""
+        if TESTMODE.clock is not None and seconds:
+            TESTMODE.clock.skip(seconds)
+        elif seconds:
+            from anyio import sleep
+
+            await sleep(seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +158,22 @@ class Unfinished:
             self.settlements.append(settlement)
             del self.settlements[:-MAX_UNRECORDED]
 
-    def take(self) -> list[Settlement]:
-        """Takes all of them; what fails again is added again."""
+    @contextmanager
+    def taken(self) -> Iterator[Iterator[Settlement]]:
+        """Takes all of them; what fails again is to be added again, and what was not come to at the end is by itself."""
         with self.lock:
             taken, self.settlements = self.settlements, []
-        return taken
+        waiting = deque(taken)
+        try:
+            yield _each(waiting)
+        finally:
+            if waiting:
+                with self.lock:
+                    self.settlements[:0] = waiting
+
+
+def _each(waiting: deque[Settlement]) -> Iterator[Settlement]:
+    """Each in turn, taken off when the next one is asked for."""
+    while waiting:
+        yield waiting[0]
+        waiting.popleft()

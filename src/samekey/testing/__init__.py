@@ -9,7 +9,11 @@ for every client of the process. `crash_at` really kills a script between two st
 `assert_effects` counts. pytest has all of it as fixtures.
 
 `probe` asks a sandbox of a real API whether it does with keys what a profile says.
+
+`StoreContract` is the suite that a store of your own must pass; importing it needs pytest, the rest does not.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from samekey.testing._holds import Hold, Point
 from samekey.testing._probe import (
@@ -32,6 +36,9 @@ from samekey.testing.model import ModelAPI
 from samekey.testing.pretending import ManualClock, set_testing
 from samekey.testing.server import FlakyServer
 from samekey.testing.transport import FaultTransport
+
+if TYPE_CHECKING:
+    from samekey.testing._contract import StoreContract
 
 __all__ = [
     "LOST_REPLIES",
@@ -58,6 +65,7 @@ __all__ = [
     "ProbeVerdict",
     "Reply",
     "Seen",
+    "StoreContract",
     "Wire",
     "assert_effects",
     "crash_at",
@@ -65,3 +73,11 @@ __all__ = [
     "run_script",
     "set_testing",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "StoreContract":
+        from samekey.testing._contract import StoreContract
+
+        return StoreContract
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
