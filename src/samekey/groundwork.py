@@ -17,6 +17,7 @@ from samekey._core.run import Done, Run
 from samekey._core.steps import LookUp, Renew, Send, resume
 from samekey._core.values import fixed
 from samekey._core.verbs import Existing
+from samekey._drivers import boundaries
 from samekey._drivers.ports import Books
 from samekey._drivers.runtime import BUDGETS, Budget, Clocks, Unfinished
 from samekey.contracts import Operation, RetryPolicy
@@ -263,7 +264,7 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
             "not_after": step.not_after,
             "timeout": step.seconds,
             "fresh_connection": step.fresh,
-            "meanwhile": step.run.plan.prepare_digests,
+            "meanwhile": boundaries.once_sent(step.run.plan.prepare_digests),
         }
         return request, how
 
@@ -287,7 +288,7 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
             digest=fingerprint(secret, outgoing, content, contract.volatile),
             profile=terms.profile,
             contract=contract,
-            backoff=terms.backoff,
+            backoff=terms.backoff_now(),
             window_seconds=terms.window_seconds,
             max_delay_seconds=terms.max_delay_seconds,
             lease_seconds=lease.total_seconds() if lease else outgoing.attempt_seconds + LEASE_MARGIN_SECONDS,

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import platformdirs
 
+from samekey._testmode import TESTMODE
 from samekey.errors import UsageError
 from samekey.stores._contract import AsyncStore, Store
 from samekey.stores.async_memory import AsyncMemoryStore
@@ -62,6 +63,8 @@ def _opened(
     memory: Callable[[], S],
     from_url: str,
 ) -> S:
+    if TESTMODE.store is not None and (spec is None or isinstance(spec, str | os.PathLike)):
+        return sqlite(TESTMODE.store)
     if spec is None:
         spec = os.environ.get(VARIABLE) or None
     if spec is None:
