@@ -2,6 +2,7 @@
 
 import logging
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -27,11 +28,12 @@ def open_store(spec: Store | str | os.PathLike[str] | None) -> Store:
     """Returns the store that is meant, without opening a file.
 
     Args:
-        spec: a store; a path; a URL (`sqlite:///absolute/path`, `memory://`); None for the one that `SAMEKEY_STORE`
-            names, else the default under the user's state directory.
+        spec: a store; a path; a URL (`sqlite:///absolute/path`, `postgresql://…`, `redis://…`, `rediss://…`,
+            `valkey://…`, `valkeys://…`, `memory://`); None for the one that `SAMEKEY_STORE` names, else the default
+            under the user's state directory.
 
     Raises:
-        UsageError: a URL that this version has no store for.
+        UsageError: a URL that this version has no store for, or one that is wrong; or what it needs is not installed.
     """
     if spec is None:
         spec = os.environ.get(VARIABLE) or None
@@ -61,18 +63,42 @@ def _from_text(text: str) -> Store:
         raise UsageError("store= is an empty text; give a path, or leave it out for the default.")
     if "://" not in text:
         return SQLiteStore(Path(text).expanduser())
-    parts = urlsplit(text)
-    if parts.scheme == "memory":
+    scheme = text.partition("://")[0].lower()
+    if scheme == "memory":
         return MemoryStore()
-    if parts.scheme != "sqlite":
+    if scheme == "sqlite":
+        return SQLiteStore(_sqlite_path(text))
+    late = _LATE.get(scheme)
+    if late is None:
         raise UsageError(
-            f"store= names a {parts.scheme}:// store, and this version of samekey has none; it has paths, "
-            "sqlite:///absolute/path and memory://."
+            f"store= names a {scheme}:// store, and this version of samekey has none; it has paths, "
+            f"sqlite:///absolute/path, {', '.join(f'{name}://' for name in _LATE)} and memory://."
         )
+    module, name = late
+    made: Store = getattr(import_module(module), name)(text)
+    return made
+
+
+# By scheme; imported when they are asked for.
+_POSTGRES: Final = ("samekey.stores.postgres", "PostgresStore")
+_REDIS: Final = ("samekey.stores.redis", "RedisStore")
+_LATE: Final = {
+    "postgresql": _POSTGRES,
+    "postgres": _POSTGRES,
+    "redis": _REDIS,
+    "rediss": _REDIS,
+    "valkey": _REDIS,
+    "valkeys": _REDIS,
+}
+
+
+def _sqlite_path(text: str) -> str:
+    parts = urlsplit(text)
     path = unquote(parts.path)
     if parts.netloc or not path.startswith("/") or path.endswith("/") or parts.query or parts.fragment:
-        raise UsageError(f"store={text!r} is not of the form sqlite:///absolute/path.")
-    return SQLiteStore(path)
+        # Not repeated: whoever took it for a server may have written a password into it.
+        raise UsageError("store= is not of the form sqlite:///absolute/path.")
+    return path
 
 
 def in_container() -> bool:
