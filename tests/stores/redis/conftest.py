@@ -4,15 +4,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.acceptance.conftest import seed
 from tests.servers.redis import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
-@pytest.fixture(autouse=True)
-def _state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
+__all__ = ["seed"]
 
 
 @pytest.fixture(scope="session")
