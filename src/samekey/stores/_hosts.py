@@ -8,7 +8,7 @@ another place in them.
 import os
 import secrets
 from contextlib import suppress
-from pathlib import Path
+from hashlib import sha256
 
 import platformdirs
 
@@ -44,20 +44,23 @@ def host_holder(store_id: str) -> Holder | Leased:
     Args:
         store_id: names the store, in letters and digits.
     """
+    base = str(platformdirs.user_state_path("samekey") / "shared" / store_id)
+    directory = os.path.join(base, "holders")
     try:
-        base = str(platformdirs.user_state_path("samekey") / "holders")
-        make_directory(base)
-        return holders.at(os.path.join(base, store_id), _place(base))
+        make_directory(directory)
+        return holders.at(directory, _place(base, directory))
     except OSError:
         return Leased()
 
 
-def _place(base: str) -> str:
+def _place(base: str, directory: str) -> str:
+    """Names the directory itself, not its path: containers have equal paths, and copies of the same files."""
     path = os.path.join(base, "place")
     if not read_small(path):
         own = f"{path}.{secrets.token_hex(8)}"
-        write_durably(own, secrets.token_hex(8).encode())
+        write_durably(own, secrets.token_hex(16).encode())
         with suppress(FileExistsError):
             os.link(own, path)  # whole, and never over that of another process
-        Path(own).unlink()
-    return (read_small(path) or b"").decode("ascii")
+        os.unlink(own)
+    found = os.stat(directory)
+    return sha256(b"%b %d %d" % (read_small(path) or b"", found.st_dev, found.st_ino)).hexdigest()[:12]

@@ -80,7 +80,7 @@ def _from_text(text: str) -> Store:
 
 
 # By scheme; imported when they are asked for.
-_POSTGRES: Final = ("samekey.stores.postgres", "PostgresStore")
+_POSTGRES: Final = ("samekey.stores.postgres", "from_url")
 _REDIS: Final = ("samekey.stores.redis", "RedisStore")
 _LATE: Final = {
     "postgresql": _POSTGRES,

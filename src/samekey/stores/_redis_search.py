@@ -73,12 +73,12 @@ class Searches(Session):
         last: str | None = None
         while most is None or len(found) < most:
             if matching is None:
-                members = yield from self._page(last, only_open=only_open, newest_first=newest_first)
+                members = yield from self.some(last, only_open=only_open, newest_first=newest_first)
             else:
                 members, matching = matching[:PAGE], matching[PAGE:]
             if not members:
                 break
-            found += filter(wanted, (yield from self._rows(members)))
+            found += filter(wanted, (yield from self.rows(members)))
             last = members[-1].number
         return found[:most]
 
@@ -86,7 +86,8 @@ class Searches(Session):
         found = yield plain("ZRANGEBYLEX", self.keys.by_key, f"[{start}", b"[" + start.encode() + b"\xff")
         return sorted((Member.of(text) for text in found), key=lambda member: member.number, reverse=newest_first)
 
-    def _page(self, last: str | None, *, only_open: bool, newest_first: bool) -> Plan[list[Member]]:
+    def some(self, last: str | None, *, only_open: bool, newest_first: bool) -> Plan[list[Member]]:
+        """Some generations after the one with that number, or the first ones."""
         index = self.keys.open if only_open else self.keys.order
         if newest_first:
             words = ("ZREVRANGEBYSCORE", index, "+inf" if last is None else f"({last}", "-inf")
@@ -95,7 +96,8 @@ class Searches(Session):
         found = yield plain(*words, "LIMIT", 0, PAGE)
         return [Member.of(text) for text in found]
 
-    def _rows(self, members: list[Member]) -> Plan[list[Record]]:
+    def rows(self, members: list[Member]) -> Plan[list[Record]]:
+        """The records of these generations."""
         named = [(member.identity, member.generation) for member in members]
         reply = yield calls.rows(self.keys, self.id, named)
         if reply[0] == b"gone":
@@ -106,11 +108,17 @@ class Searches(Session):
     def events(self, idempotency_key: str) -> Plan[list[Event]]:
         """See `Store.events`."""
         yield from self.open()
+        members = yield from self.members_of(idempotency_key)
+        return (yield from self.timeline(members[0])) if members else []
+
+    def members_of(self, idempotency_key: str) -> Plan[list[Member]]:
+        """The generation with that key; none or one."""
         start = idempotency_key.encode()
         found = yield plain("ZRANGEBYLEX", self.keys.by_key, b"[" + start + b"\0", b"(" + start + b"\1")
-        if not found:
-            return []
-        member = Member.of(found[0])
+        return [Member.of(text) for text in found]
+
+    def timeline(self, member: Member) -> Plan[list[Event]]:
+        """The events of one generation, oldest first."""
         lines = yield plain("LRANGE", self.keys.timelines(member.identity), 0, -1)
         split = (line.split(b":", 1) for line in lines)
         return [codec.event_of(text) for generation, text in split if int(generation) == member.generation]

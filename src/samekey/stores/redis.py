@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -21,13 +21,14 @@ from samekey._core.verbs import (
     Settled,
     Settlement,
 )
+from samekey.stores._contract import Adopted, Entry
 from samekey.stores._doctor import Check
 from samekey.stores._errors import NOT_RECORDED, NOTHING_SENT
 from samekey.stores._fork import forget_in_child
 from samekey.stores._redis_calls import Call
 from samekey.stores._redis_link import AsyncLink, Link
+from samekey.stores._redis_moving import AllVerbs
 from samekey.stores._redis_session import Plan
-from samekey.stores._redis_verbs import Verbs
 
 T = TypeVar("T")
 
@@ -62,7 +63,7 @@ class RedisStore:
     ) -> None:
         self._link = Link(server)
         self._lease = lease
-        self._verbs = Verbs(named(self._link.target.location, prefix), prefix, allow_volatile=allow_volatile)
+        self._verbs = AllVerbs(named(self._link.target.location, prefix), prefix, allow_volatile=allow_volatile)
         forget_in_child(self)
 
     def __repr__(self) -> str:
@@ -181,11 +182,36 @@ class RedisStore:
         """Says that the task which claimed or renewed this no longer runs."""
         self._verbs.release(identity, generation, fence)
 
+    # --- moving ----------------------------------------------------------------------------------------------
+
+    def operations(self) -> Mapping[str, tuple[str, ...]]:
+        """The scope names of each operation."""
+        return self._run(self._verbs.operations())
+
+    def export(self) -> Iterator[Entry]:
+        """Every generation of every action, oldest first. See `Portable.export`."""
+        entries, last = self._run(self._verbs.page(None))
+        while entries:
+            yield from entries
+            entries, last = self._run(self._verbs.page(last))
+
+    def adopt(self, operations: Mapping[str, tuple[str, ...]], entries: Sequence[Entry]) -> Adopted:
+        """Writes what is not there yet. See `Portable.adopt`."""
+        return self._run(self._verbs.adopt(operations, entries), NOT_RECORDED)
+
+    def adopt_secret(self, secret: bytes) -> None:
+        """Opens the store; one that has no secret yet keeps this one. See `Portable.adopt_secret`."""
+        self._run(self._verbs.secret(secret, keep=True))
+
     # --- the end ---------------------------------------------------------------------------------------------
 
     def tidy(self) -> None:
         """Removes what killed processes of this machine left; what is erased on the server is gone there at once."""
         self._run(self._verbs.open()).sweep()
+
+    def exists(self) -> bool:
+        """Whether the server has the store; does not make it."""
+        return self._run(self._verbs.exists())
 
     def examine(self, now: datetime) -> list[Check]:
         """Looks whether the store is well, for `samekey doctor`; repairs nothing."""
@@ -234,7 +260,7 @@ class AsyncRedisStore:
     ) -> None:
         self._link = AsyncLink(server)
         self._lease = lease
-        self._verbs = Verbs(named(self._link.target.location, prefix), prefix, allow_volatile=allow_volatile)
+        self._verbs = AllVerbs(named(self._link.target.location, prefix), prefix, allow_volatile=allow_volatile)
         forget_in_child(self)
 
     def __repr__(self) -> str:
