@@ -26,6 +26,9 @@ from samekey.stores._rows import FIELDS, clean
 GRACE_SECONDS: Final = 86_400
 """How long after its retention a record stays that nobody purges: a purge says on the timeline that it was one."""
 
+# Once: `json.dumps` with separators makes an encoder for each call.
+_compact: Final = json.JSONEncoder(separators=(",", ":")).encode
+
 _FROZEN: Final = FIELDS.index("frozen_request")
 _BODY: Final = FIELDS.index("response_body")
 
@@ -154,7 +157,7 @@ def pack(record: Record) -> bytes:
     frozen, body = row[_FROZEN], row[_BODY]
     row[_FROZEN] = None if frozen is None else len(frozen)
     row[_BODY] = None if body is None else len(body)
-    return b"".join((json.dumps(row, separators=(",", ":")).encode(), b"\n", frozen or b"", body or b""))
+    return b"".join((_compact(row).encode(), b"\n", frozen or b"", body or b""))
 
 
 def unpack(value: bytes) -> Record:
@@ -171,7 +174,7 @@ def unpack(value: bytes) -> Record:
 
 def event_text(event: Event) -> str:
     """An event as a line of a timeline."""
-    return json.dumps([event.at.timestamp(), event.kind, clean(event.detail)], separators=(",", ":"))
+    return _compact([event.at.timestamp(), event.kind, clean(event.detail)])
 
 
 def event_of(line: bytes) -> Event:

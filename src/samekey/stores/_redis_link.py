@@ -125,10 +125,10 @@ class _Attempts:
         self._tries = self._moves = 0
         self._sent = False
 
-    def command(self) -> tuple[Any, ...]:
+    def command(self) -> bytes:
         """What to send. From here on the server may have done it."""
         self._sent = self._sent or self._call.script is not None
-        return self._call.command(whole=False)
+        return self._call.packed(whole=False)
 
     def failed(self, error: Exception) -> None:
         """Decides after an error: returns if the call is to be made again, on a fresh connection.
@@ -169,11 +169,11 @@ class Link:
             connection = self._take()
             try:
                 connection.connect()
-                connection.send_command(*attempts.command())
+                connection.send_packed_command([attempts.command()])
                 try:
                     reply = connection.read_response()
                 except self.target.errors.NoScriptError:
-                    connection.send_command(*call.command(whole=True))
+                    connection.send_packed_command([call.packed(whole=True)])
                     reply = connection.read_response()
             except self.target.errors.RedisError as error:
                 self._drop(connection)
@@ -222,11 +222,11 @@ class AsyncLink:
             connection = self._take()
             try:
                 await connection.connect()
-                await connection.send_command(*attempts.command())
+                await connection.send_packed_command([attempts.command()])
                 try:
                     reply = await connection.read_response()
                 except self.target.errors.NoScriptError:
-                    await connection.send_command(*call.command(whole=True))
+                    await connection.send_packed_command([call.packed(whole=True)])
                     reply = await connection.read_response()
             except self.target.errors.RedisError as error:
                 await self._drop(connection)

@@ -15,7 +15,8 @@ local open, due, sequence, newest, operations = KEYS[7], KEYS[8], KEYS[9], KEYS[
 if redis.call('HGET', meta, 'id') ~= ARGV[1] then
     return {'gone'}
 end
-local version = redis.call('HGET', actions, 'v') or ''
+local known = redis.call('HMGET', actions, 'v', 'expires')
+local version = known[1] or ''
 if version == ARGV[3] then
     return {'ok', ''}
 end
@@ -63,7 +64,7 @@ end
 if ARGV[6] ~= '' then
     redis.call('HSETNX', operations, ARGV[6], ARGV[7])
 end
-redis.call('HSET', actions, 'v', ARGV[3])
+local written = {'v', ARGV[3], 'expires', ARGV[12]}
 local at = 14
 for _ = 1, tonumber(ARGV[at]) do
     local generation, key, stone, body = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
@@ -71,15 +72,20 @@ for _ = 1, tonumber(ARGV[at]) do
     local guard, unguard = ARGV[at + 8], ARGV[at + 9]
     at = at + 9
     local number = redis.call('HGET', actions, 's' .. generation)
-    if not number then
+    local is_new = not number
+    if is_new then
         number = string.format('%016.0f', redis.call('INCR', sequence))
-        redis.call('HSET', actions, 's' .. generation, number)
-        redis.call('SET', newest, created)
     end
     local member = number .. ':' .. generation .. ':' .. ARGV[10]
-    redis.call('ZADD', order, number, member)
-    redis.call('ZADD', by_key, 0, key .. '\0' .. member)
-    redis.call('HSET', actions, 'g' .. generation, stone)
+    if is_new then
+        written[#written + 1] = 's' .. generation
+        written[#written + 1] = number
+        redis.call('SET', newest, created)
+        redis.call('ZADD', order, number, member)
+        redis.call('ZADD', by_key, 0, key .. '\0' .. member)
+    end
+    written[#written + 1] = 'g' .. generation
+    written[#written + 1] = stone
     if body ~= '' then
         redis.call('HSET', bodies, generation, body)
     else
@@ -87,12 +93,12 @@ for _ = 1, tonumber(ARGV[at]) do
     end
     if is_open == '1' then
         redis.call('ZADD', open, number, member)
-    else
+    elseif not is_new then
         redis.call('ZREM', open, member)
     end
     if expires ~= '' then
         redis.call('ZADD', due, expires, member)
-    else
+    elseif not is_new then
         redis.call('ZREM', due, member)
     end
     if unguard ~= '' then
@@ -102,6 +108,7 @@ for _ = 1, tonumber(ARGV[at]) do
         redis.call('ZADD', KEYS[tonumber(guard)], created, member)
     end
 end
+redis.call('HSET', actions, unpack(written))
 
 at = at + 1
 for _ = 1, tonumber(ARGV[at]) do
@@ -120,8 +127,10 @@ for _ = 1, tonumber(ARGV[at]) do
 end
 
 if ARGV[12] == '' then
-    redis.call('PERSIST', bodies)
-    redis.call('PERSIST', timelines)
+    if known[2] and known[2] ~= '' then
+        redis.call('PERSIST', bodies)
+        redis.call('PERSIST', timelines)
+    end
 else
     local last = string.format('%.0f', (math.max(tonumber(ARGV[12]), now) + tonumber(ARGV[13])) * 1000)
     redis.call('PEXPIREAT', bodies, last)
