@@ -138,7 +138,7 @@ def write(
     ]
     clock, skew, operation, names, since, refuse = "", "", "", "", "", ""
     if guarding is not None:
-        clock, skew = repr(guarding.clock), MOST_SKEW_SECONDS
+        clock, skew = repr(guarding.clock), repr(MOST_SKEW_SECONDS)
         operation, names = guarding.operation, guarding.names
         if guarding.since is not None:
             since, refuse = repr(guarding.since.timestamp()), "1" if guarding.refuse else ""

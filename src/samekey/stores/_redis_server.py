@@ -109,11 +109,11 @@ def understood(url: str) -> str:
         raise UsageError(f"the URL of a Redis store is of the form {example}; this one begins with {scheme[:20]!r}.")
     try:
         parts = urlsplit(url)
-        wrong = not parts.hostname or (parts.port is not None and not parts.port)
+        path = parts.path.strip("/")
+        wrong = not parts.hostname or parts.port == 0 or not (path == "" or path.isdecimal())
     except ValueError:
         wrong = True
-    path = "" if wrong else parts.path.strip("/")
-    if wrong or (path and not path.isdecimal()):
+    if wrong:
         raise UsageError(f"the URL of a Redis store is of the form {example}; this one is not.")
     return f"{SCHEMES[scheme]}://{rest}"
 

@@ -7,6 +7,7 @@ faster, the server says what there is now, and it is decided again.
 import json
 import time
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from samekey._core.model import Event, Record, changed
@@ -156,8 +157,7 @@ class Verbs(Searches):
             if row is not None and row.holder == me.name:
                 alive = self.is_own(me, row)
             elif row is not None and row.holder is not None:
-                name = row.holder
-                alive = yield lambda name=name: me.is_running(name)
+                alive = yield partial(me.is_running, row.holder)
             verdict = _rulings.resolve(state.generations, resolution, alive=alive)
             if verdict.rows or verdict.events:
                 other = yield from self.change(resolution.identity, state, Change(verdict.rows, verdict.events))
