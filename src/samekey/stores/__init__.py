@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from samekey.stores._contract import AsyncStore, Store
+from samekey.stores._contract import AsyncStore, Portable, Store
 from samekey.stores._open import open_async_store, open_store
 from samekey.stores.async_memory import AsyncMemoryStore
 from samekey.stores.async_sqlite import AsyncSQLiteStore
@@ -12,14 +12,18 @@ from samekey.stores.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
     from samekey.stores.postgres import AsyncPostgresStore, PostgresStore
+    from samekey.stores.redis import AsyncRedisStore, RedisStore
 
 __all__ = [
     "AsyncMemoryStore",
     "AsyncPostgresStore",
+    "AsyncRedisStore",
     "AsyncSQLiteStore",
     "AsyncStore",
     "MemoryStore",
+    "Portable",
     "PostgresStore",
+    "RedisStore",
     "SQLiteStore",
     "Store",
     "open_async_store",
@@ -28,7 +32,9 @@ __all__ = [
 
 _LATE: Final = {
     "AsyncPostgresStore": "postgres",
+    "AsyncRedisStore": "redis",
     "PostgresStore": "postgres",
+    "RedisStore": "redis",
 }
 """Stores that need an extra, by module: who does not use them does not pay for their imports."""
 
