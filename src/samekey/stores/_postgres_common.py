@@ -13,9 +13,10 @@ from samekey._core.verbs import Existing
 from samekey.errors import UsageError
 from samekey.stores import _postgres_desk as desk
 from samekey.stores import _postgres_schema as schemas
+from samekey.stores._hosts import host_holder
 from samekey.stores._postgres_address import Address
 from samekey.stores._postgres_listen import FIRST_LOOK, HEARING_LOOK, SLOWEST_LOOK
-from samekey.stores._postgres_session import Session, holder_of
+from samekey.stores._postgres_session import Session
 from samekey.stores._postgres_sql import texts
 from samekey.stores._postgres_verbs import Verb
 
@@ -71,7 +72,7 @@ class Common:
 
     def _known(self, opened: schemas.Opened) -> Session:
         self._opened = opened
-        session = self._session = self._session or Session(self._texts, holder_of(opened.store_id))
+        session = self._session = self._session or Session(self._texts, host_holder(opened.store_id))
         return session
 
     def _finding(

@@ -4,16 +4,11 @@ On one machine the lock of a holder tells that it is dead at once, if both look 
 only the lease tells, and whether that is over, the store's clock does.
 """
 
-import fcntl
-import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
-from typing import Final, Protocol
-
-import platformdirs
+from typing import Final
 
 from samekey._core.model import Record
 from samekey._core.verbs import (
@@ -32,77 +27,12 @@ from samekey._core.verbs import (
 )
 from samekey.stores import _postgres_desk as desk
 from samekey.stores import _postgres_verbs as verbs
-from samekey.stores._boot import boot_id
-from samekey.stores._files import PRIVATE_FILE, make_directory
-from samekey.stores._holders import NO_BOOT, fresh_name, holders
+from samekey.stores._holders import Holder
+from samekey.stores._hosts import Leased
 from samekey.stores._postgres_codec import Found
 from samekey.stores._postgres_sql import Texts
 from samekey.stores._postgres_verbs import Names, Verb
-from samekey.stores._running import Running, Task
-
-
-class AnyHolder(Protocol):
-    """This process, as the other users of one store see it."""
-
-    name: str
-    running: Running
-
-    def is_alive(self, name: str) -> bool:
-        """Whether another process may still be at work; True also if only its lease can tell."""
-
-    def is_running(self, name: str) -> bool:
-        """Whether another process is known to be at work."""
-
-    def sweep(self) -> None:
-        """Removes what killed processes have left."""
-
-
-class LeaseOnly:
-    """This process where there is no place for locks: others can only wait for its leases to end."""
-
-    def __init__(self) -> None:
-        self.name: str = fresh_name(f"{(boot_id() or NO_BOOT)[:16]}-nowhere")
-        self.running: Running = Running()
-
-    def is_alive(self, name: str) -> bool:
-        """True: only the lease can tell."""
-        del name
-        return True
-
-    def is_running(self, name: str) -> bool:
-        """False: nothing is known."""
-        del name
-        return False
-
-    def sweep(self) -> None:
-        """Does nothing."""
-
-
-def holder_of(store_id: str) -> AnyHolder:
-    """This process among the users of one store, with its lock under the user's state directory."""
-    base = str(platformdirs.user_state_path("samekey") / "shared" / store_id)
-    try:
-        directory = os.path.join(base, "holders")
-        make_directory(directory)
-        return holders.at(directory, _place(base, directory))
-    except OSError:
-        return LeaseOnly()
-
-
-def _place(base: str, directory: str) -> str:
-    """Names the directory itself, not its path: two containers may have the same path, or a copy of the same files."""
-    descriptor = os.open(os.path.join(base, "place"), os.O_CREAT | os.O_RDWR, PRIVATE_FILE)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        mark = os.read(descriptor, 64)
-        if not mark:
-            mark = os.urandom(16).hex().encode()
-            os.write(descriptor, mark)
-    finally:
-        os.close(descriptor)
-    found = os.stat(directory)
-    return sha256(b"%b %d %d" % (mark, found.st_dev, found.st_ino)).hexdigest()[:12]
-
+from samekey.stores._running import Task
 
 LOCAL_LOOK: Final = 0.25
 """Seconds between two looks whether a holder on this machine was killed; nobody could announce that."""
@@ -116,9 +46,9 @@ class Session:
         holder: this process.
     """
 
-    def __init__(self, texts: Texts, holder: AnyHolder) -> None:
+    def __init__(self, texts: Texts, holder: Holder | Leased) -> None:
         self.texts: Texts = texts
-        self.holder: AnyHolder = holder
+        self.holder: Holder | Leased = holder
         self._names: Names = {}
         self._lock = threading.Lock()
         self._asked: Counter[Task] = Counter()
