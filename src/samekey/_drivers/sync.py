@@ -144,8 +144,9 @@ def _note(done: Done, ports: Ports) -> None:
 
 
 def _write_note(done: Done, note: Event, ports: Ports) -> None:
-    if done.record is not None:
+    record = done.about or done.record
+    if record is not None:
         try:
-            ports.store.note(done.record, note)
+            ports.store.note(record, note)
         except StoreError:
-            log.warn(done.record, "unrecorded", f"the event {note.kind!r} could not be stored")
+            log.warn(record, "unrecorded", f"the event {note.kind!r} could not be stored")

@@ -10,6 +10,7 @@ from typing import Final
 
 from samekey._core.model import Event, Record
 from samekey._core.states import UNSETTLED, Status
+from samekey._core.tally import Tally
 from samekey._core.verbs import (
     Claim,
     Claimed,
@@ -24,7 +25,7 @@ from samekey._core.verbs import (
     Settlement,
 )
 from samekey.errors import StoreError
-from samekey.stores import _rows, _sql
+from samekey.stores import _counting, _rows, _sql
 from samekey.stores._codec import decode, encode, moment
 from samekey.stores._connection import Connect, Connection, connect
 from samekey.stores._desk import purge_rows, resolve_rows
@@ -58,6 +59,7 @@ class SQLiteStore:
     ) -> None:
         self._files = Files.of(path)
         self._lease = lease
+        self._connect = _connect
         self._engine = Engine(self._files, _connect)
         self._holder: Holder | None = None
         forget_in_child(self)
@@ -216,6 +218,11 @@ class SQLiteStore:
         """The timeline of one generation, oldest first."""
         rows = self._engine.read(lambda connection: connection.execute(_sql.EVENTS, (idempotency_key,)).fetchall())
         return [Event(moment(at), kind, detail) for at, kind, detail in rows]
+
+    def tally(self, *, since: datetime | None, operation_name: str | None, stretch_seconds: int | None) -> Tally:
+        """The store in numbers. See `Tallies.tally`."""
+        self._engine.ensure_open()
+        return _counting.tally(self._files, self._connect, since, operation_name, stretch_seconds)
 
     def note(self, record: Record, event: Event) -> None:
         """Adds an event to a generation and moves its `last_seen_at`."""

@@ -1,0 +1,150 @@
+"""A store that counts by itself and one that is read record by record come to the same numbers."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from samekey._core.model import Event
+from samekey._core.states import Status
+from samekey._core.tally import Effect, Tally, objects
+from samekey.stores import MemoryStore, SQLiteStore, _counting
+from samekey.stores._tally import AsyncTallies, Tallies, tally, tally_async
+from tests.telemetry.stories import OPERATIONS, T0, Story, by_chance, into_memory, into_sqlite, make
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Plain:
+    """A store without a tally of its own."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "tally":
+            raise AttributeError(name)
+        return getattr(self._store, name)
+
+
+class PlainAsync(Plain):
+    async def find(self, **asked: Any) -> Any:
+        return self._store.find(**asked)
+
+    async def events(self, key: str) -> Any:
+        return self._store.events(key)
+
+
+class CountingAsync(PlainAsync):
+    async def tally(self, **asked: Any) -> Tally:
+        return self._store.tally(**asked)
+
+
+def both(tmp_path: Path, stories: list[Story]) -> tuple[SQLiteStore, MemoryStore]:
+    sqlite, memory = SQLiteStore(tmp_path / "samekey.db"), MemoryStore()
+    into_sqlite(sqlite, stories)
+    into_memory(memory, stories)
+    return sqlite, memory
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_every_way_of_counting_comes_to_the_same(tmp_path: Path, seed: int) -> None:
+    luck = random.Random(seed)
+    sqlite, memory = both(tmp_path, by_chance(luck, 120))
+    plain, loop, counting = Plain(memory), PlainAsync(memory), CountingAsync(memory)
+    assert isinstance(sqlite, Tallies)
+    assert isinstance(memory, Tallies)
+    assert not isinstance(plain, Tallies)
+    assert not isinstance(loop, AsyncTallies)
+    for since in (None, T0, T0 + timedelta(hours=luck.randrange(120)), T0 + timedelta(days=90)):
+        for operation in (None, *OPERATIONS, "unheard_of"):
+            for stretch in (None, 3600, 86_400):
+                asked: dict[str, Any] = {"since": since, "operation_name": operation, "stretch_seconds": stretch}
+                truth = tally(plain, **asked)  # type: ignore[arg-type] - all but one verb, which is not looked for
+                assert tally(sqlite, **asked) == truth
+                assert tally(memory, **asked) == truth
+                assert asyncio.run(tally_async(loop, **asked)) == truth  # type: ignore[arg-type]
+                assert asyncio.run(tally_async(counting, **asked)) == truth  # type: ignore[arg-type]
+    sqlite.close()
+
+
+def test_what_is_unsettled_counts_however_old_it_is(tmp_path: Path) -> None:
+    stories = [
+        Story(make(1, T0, status=Status.UNKNOWN, window_seconds=3600.0)),
+        Story(make(2, T0 + timedelta(days=1), status=Status.UNKNOWN)),
+        Story(make(3, T0 + timedelta(days=2), status=Status.NEEDS_REVIEW)),
+    ]
+    for store in both(tmp_path, stories):
+        counted = tally(store, since=T0 + timedelta(days=30))
+        unknown = counted.left["create_order", Status.UNKNOWN]
+        assert (unknown.count, unknown.oldest, unknown.window_seconds) == (2, T0, 3600.0)
+        assert counted.left["create_order", Status.NEEDS_REVIEW].count == 1
+        assert counted.rows == {}
+
+
+def test_a_clock_that_was_set_back_for_some_days_hides_nothing(tmp_path: Path) -> None:
+    stories = [
+        Story(make(number, T0 + timedelta(days=days)), [Event(T0 + timedelta(days=days), "replay")])
+        for number, days in enumerate((0, 20, 21, 22, 23, 17, 18, 24))
+    ]
+    sqlite, memory = both(tmp_path, stories)
+    since = T0 + timedelta(days=20)
+    counted = tally(sqlite, since=since)
+    assert counted == tally(memory, since=since)
+    assert counted.rows["create_order", 0].actions == 5
+    assert counted.events["create_order", 0, "replay"] == 5
+
+
+def test_what_is_long_before_the_time_is_not_read(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "samekey.db")
+    into_sqlite(store, [Story(make(number, T0 + timedelta(days=number))) for number in range(1000)])
+    asked = []
+
+    def connect(uri: str) -> Any:
+        connection = store._connect(uri)
+        connection.set_trace_callback(asked.append)  # type: ignore[attr-defined]
+        return connection
+
+    late = T0 + timedelta(days=990)
+    _counting.tally(store._files, connect, late, None, None)
+    first = next(text for text in asked if "sum(attempts)" in text)
+    assert "actions.id >= 984" in first
+    assert len(asked) < 40
+
+
+def test_counting_goes_on_beside_a_writer(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "samekey.db")
+    into_sqlite(store, [Story(make(1, T0))])
+    with store._engine._mutex:  # as a verb of another thread holds it
+        assert _counting.tally(store._files, store._connect, None, None, None).rows["create_order", 0].actions == 1
+
+
+def pair(action: str, reference: str, operation: str = "create_order") -> Effect:
+    return Effect(operation, "https://api.shop.example:443", reference, action, "key")
+
+
+@pytest.mark.parametrize(
+    ("effects", "groups"),
+    [
+        ([], 0),
+        ([pair("a", "1"), pair("b", "2")], 2),
+        ([pair("a", "1"), pair("a", "2")], 1),
+        ([pair("a", "1"), pair("b", "1")], 1),
+        ([pair("a", "1"), pair("b", "1", "pay_invoice")], 2),
+        ([pair("a", "1"), pair("b", "2"), pair("b", "1")], 1),
+        ([pair("a", "1"), pair("a", "2"), pair("b", "1"), pair("b", "2")], 1),
+        ([pair("a", "1"), pair("b", "2"), pair("c", "3"), pair("a", "3"), pair("b", "3")], 1),
+        ([pair("a", "1"), pair("b", "2"), pair("a", "3"), pair("c", "2")], 2),
+    ],
+)
+def test_effects_that_share_an_action_or_an_object_are_one(effects: list[Effect], groups: int) -> None:
+    found = objects(effects)
+    assert len(found) == groups
+    assert sorted(effect for group in found for effect in group) == sorted(effects)
+
+
