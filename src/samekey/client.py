@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, overload
 
 import httpx
 
+from samekey import measure
 from samekey._core.keys import Scope
 from samekey._core.model import Record
 from samekey._core.states import Status
@@ -27,6 +28,7 @@ from samekey.providers.facts import span
 from samekey.reconcile import looks_up
 from samekey.settings import Operations, check_choices, check_lease, http_client, secret_of
 from samekey.stores import Store, open_store
+from samekey.telemetry.signals import Stats
 
 if TYPE_CHECKING:
     import httpx2
@@ -313,6 +315,20 @@ class Client(Generic[ResponseT]):
         if not looks_up(operation, self._provider.lookup):
             raise UsageError(f"{record.label}: has no look-up; give the operation reconcile=, see samekey.lookups.")
         return self._engine.recheck(existing, operation) or existing.record
+
+    def stats(self, *, since: datetime | timedelta | None = None, operation: str | None = None) -> Stats:
+        """The signals of the store that this client uses, whoever wrote there; nothing is sent.
+
+        Args:
+            since: a time, or how long ago; without it all that the store knows counts.
+            operation: the name of one operation.
+
+        Raises:
+            UsageError: `since` is a time without a time zone.
+            StoreError: the store cannot be used.
+        """
+        self._engine.secret()
+        return measure.stats(self._store, since=since, operation=operation)
 
     def close(self) -> None:
         """Writes what could not be written before, and closes what it opened itself."""

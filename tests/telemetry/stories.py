@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from samekey._core.model import Event, Record
 from samekey._core.states import UNSETTLED, Status
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 T0 = datetime(2026, 11, 1, tzinfo=UTC)
+SCOPE = {"customer": "SCOPE-VALUE", "cart": "SCOPE-VALUE-TOO"}
 OPERATIONS = ("create_order", "pay_invoice", "ship_parcel")
 KINDS = (
-    "retry", "replay", "refused_again", "conflict", "recovery", "credential_changed", "blocked", "look_up", "found",
+    "retry", "replay", "refused_again", "conflict", "recovery", "server_conflict", "credential_changed", "blocked", "look_up", "found",
     "review", "new_generation", "not_sent", "unknown", "budget_stop", "server_replay", "awaited", "in_progress",
     "duplicate", "expired_key", "contract_changed",
 )  # fmt: skip
@@ -40,33 +41,32 @@ def key(number: int) -> str:
 def make(number: int, moment: datetime, operation: str = OPERATIONS[0], **changes: object) -> Record:
     """A made order, as the store has it once it is settled."""
     status = changes.get("status", Status.SUCCEEDED)
-    row = Record(
-        idempotency_key=key(number),
-        identity=f"{number:064x}",
-        actor_id="default",
-        operation_name=operation,
-        scope={"customer": "SCOPE-VALUE", "cart": str(number)},
-        generation=1,
-        request_fingerprint=f"1:{number}",
-        status=Status.SUCCEEDED,
-        created_at=moment,
-        last_seen_at=moment,
-        method="POST",
-        url="https://api.shop.example/orders",
-        origin="https://api.shop.example:443",
-        provider="stripe-v1",
-        attempts=1,
-        fence=1,
-        open_attempts=0,
-        response_reference=f"ord_{number}",
-        window_seconds=86_400.0,
-        first_sent_at=moment,
-        completed_at=None if status in UNSETTLED else moment,
-        claim_nonce=str(number),
-    )
-    if status is not Status.SUCCEEDED:
-        row = replace(row, response_reference=None)
-    return replace(row, **changes)  # type: ignore[arg-type] - the names are those of Record
+    done = status is Status.SUCCEEDED
+    facts: dict[str, Any] = {
+        "idempotency_key": key(number),
+        "identity": f"{number:064x}",
+        "actor_id": "default",
+        "operation_name": operation,
+        "scope": SCOPE,
+        "generation": 1,
+        "request_fingerprint": "1:fingerprint",
+        "status": Status.SUCCEEDED,
+        "created_at": moment,
+        "last_seen_at": moment,
+        "method": "POST",
+        "url": "https://api.shop.example/orders",
+        "origin": "https://api.shop.example:443",
+        "provider": "stripe-v1",
+        "attempts": 1,
+        "fence": 1,
+        "open_attempts": 0,
+        "response_reference": f"ord_{number}" if done else None,
+        "window_seconds": 86_400.0,
+        "first_sent_at": moment,
+        "completed_at": None if status in UNSETTLED else moment,
+        "claim_nonce": "nonce",
+    }
+    return Record(**(facts | changes))
 
 
 def by_chance(luck: random.Random, count: int) -> list[Story]:

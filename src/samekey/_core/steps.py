@@ -153,8 +153,8 @@ class Send:
 
     def next(self, reply: Reply | Failure, now: Moment) -> "Step":
         """Judges what the attempt brought."""
-        plan, alone = self.run.plan, self.record.open_attempts <= 1
-        json = plan.content.kind == "json"
+        plan = self.run.plan
+        alone, json = self.record.open_attempts <= 1, plan.content.kind == "json"
         judgement = judge(plan.profile, plan.contract, reply, alone=alone, json_sent=json, now=now.wall)
         match judgement.kind:
             case Kind.SUCCESS if isinstance(reply, Reply):
@@ -390,7 +390,7 @@ def _stop(run: Run, record: Record, reason: str, summary: str, now: Moment, repl
     # The missing fact may be declared tomorrow: the record stays open for it.
     if record.status is Status.UNKNOWN:
         return Done(run, record, verdict.error(record), note=Event(now.wall, "blocked", reason))
-    settlement = verdicts.no_answer(record, Judgement(Kind.UNKNOWN, summary or reason), now, kind="blocked")
+    settlement = verdicts.no_answer(record, Judgement(Kind.UNKNOWN, summary or reason), now, kind="no_window")
     return Settle(run, record, settlement, verdict, reply)
 
 

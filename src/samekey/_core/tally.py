@@ -22,6 +22,8 @@ PREVENTED: Final = {
     "duplicate": "claim",
 }
 """Kinds of events that tell of a prevented duplicate, and what prevented it."""
+CONFLICTS: Final = ("conflict", "server_conflict")
+"""Kinds of events that tell of other data under a known key, by the store's word or the API's."""
 TAKEN_OVER: Final = ("recovery", "credential_changed")
 """Kinds of events that tell of an attempt of a dead process which was taken over."""
 REPEATS: Final = ("replay", "refused_again", "awaited", "in_progress", "duplicate", "conflict", "blocked", *TAKEN_OVER)

@@ -24,7 +24,7 @@ SHORT_WINDOW_SECONDS: Final = 3600.0
 
 EXPIRED: Final = frozenset({"window_closed", "clock_jumped"})
 """Reasons that make of a resend an expired-key block."""
-_STOPS: Final = {"key_reused_by_server": "conflict"}
+_STOPS: Final = {"key_reused_by_server": "server_conflict"}
 
 
 @fixed
