@@ -118,7 +118,7 @@ def values(stats: Stats) -> dict[str, tuple[str, str]]:
         ),
         "writes_per_object": (
             ratio(stats.writes_per_object),
-            f"{stats.writes:,} of {count_of(stats.objects, 'object')}"
+            f"{stats.writes:,} for {count_of(stats.objects, 'object')}"
             + (f"; {stats.unchecked_writes:,} more without a reference of their own" if stats.unchecked_writes else ""),
         ),
         "open_unknowns": (f"{stats.open_unknowns:,}", _unknown(stats)),

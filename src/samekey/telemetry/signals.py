@@ -193,7 +193,7 @@ SIGNALS: Final = {
     "open_unknowns": Signal(
         "Open unknowns",
         "actions that may have happened, and whose key may be sent again (`open_unknowns`), with the age of the oldest",
-        "of that age: the window of its key (`oldest_unknown_window`)",
+        "of the oldest one: the window of its key (`oldest_unknown_window`)",
         "lost answers that no rerun has cleared up yet",
         "run the script again, or `samekey recover --send`, before the window closes; then only a person can tell",
     ),

@@ -17,7 +17,8 @@ _BOTTOM: Final = 26.0
 _GAP: Final = 2.0
 _ROW: Final = 46.0
 _BAR: Final = 14.0
-_MOST_LABELS: Final = 8
+_LABEL_LETTERS: Final = 48
+"""Letters that fit under the columns, also where they are large, on a telephone."""
 _STEPS: Final = (1, 2, 5)
 
 
@@ -102,7 +103,8 @@ def _column(index: int, width: float, top: int, label: str, series: Sequence[Ser
 
 
 def _ticks(labels: Sequence[str], width: float) -> list[Markup]:
-    every = -(-len(labels) // _MOST_LABELS) or 1
+    fit = max(1, _LABEL_LETTERS // (max(map(len, labels), default=0) or 1))
+    every = -(-len(labels) // fit) or 1
     y = _TOP + _PLOT + 17
     return [
         tag("text", label, x=_LEFT + (index + 0.5) * width, y=y, class_="tick", text_anchor="middle")

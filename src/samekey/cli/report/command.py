@@ -23,7 +23,7 @@ HtmlOption = Annotated[
     str, typer.Option("--html", metavar="FILE", help="Where to put the page; a file of that name is replaced.")
 ]
 
-MOST_OPEN: Final = 25
+MOST_OPEN: Final = 12
 """Open unknowns that are shown one by one."""
 
 

@@ -29,7 +29,7 @@ _WAYS: Final = {
     "look_up": "found by a look-up",
     "claim": "turned away at the claim",
 }
-MOST_GROUPS: Final = 25
+MOST_GROUPS: Final = 12
 """Duplicates that are shown one by one."""
 
 
@@ -260,18 +260,22 @@ def _duplicates(report: Report) -> Markup | None:
     groups = objects(report.clashes)
     if not groups:
         return None
-    heads = ["what", "operation", "key", "reference"]
+    heads = ["what", "operation", "keys", "references"]
     rows = [
-        [kind_of(group), each.operation_name, each.idempotency_key[:SHORT_KEY], each.reference]
+        [
+            kind_of(group),
+            group[0].operation_name,
+            ", ".join(dict.fromkeys(each.idempotency_key[:SHORT_KEY] for each in group)),
+            ", ".join(dict.fromkeys(each.reference for each in group)),
+        ]
         for group in groups[:MOST_GROUPS]
-        for each in group
     ]
     more = len(groups) - MOST_GROUPS
     return tag(
         "section",
         tag("h2", "Duplicates"),
         tag("p", "Writes that should have been one. Look at each, and undo at the API what is too much.", class_="hint"),
-        _table("Duplicates", heads, rows),
+        _table("Duplicates", heads, rows, kind="scroll words"),
         tag("p", f"And {count_of(more, 'more case')}: samekey audit.", class_="hint") if more > 0 else None,
     )
 
@@ -300,29 +304,30 @@ def _operations(report: Report) -> Markup | None:
 
 def _definitions() -> Markup:
     def plain(text: str) -> str:
-        return text.replace("`", "").replace("*", "")
+        return f"{text[:1].upper()}{text[1:]}".replace("`", "").replace("*", "")
 
     items = [
         join(
             tag("dt", signal.title),
-            tag("dd", plain(signal.numerator), plain(f", of {signal.denominator}." if signal.denominator else ".")),
+            tag("dd", plain(f"{signal.numerator}, of {signal.denominator}." if signal.denominator else f"{signal.numerator}.")),
             tag("dd", tag("em", "Moved by: "), plain(signal.moves), "."),
             tag("dd", tag("em", "What to do: "), plain(signal.act), "."),
         )
         for signal in SIGNALS.values()
     ]
-    return tag("section", tag("h2", "What the numbers mean"), tag("dl", *items, class_="words"))
+    words = tag("details", tag("summary", "Definitions, what moves them, and what to do"), tag("dl", *items))
+    return tag("section", tag("h2", "What the numbers mean"), words)
 
 
 def _numbers(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
     return tag("details", tag("summary", "The same in numbers"), _table(title, heads, rows))
 
 
-def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
+def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "scroll") -> Markup:
     head = tag("tr", *[tag("th", each, scope="col") for each in heads])
     body = [
         tag("tr", tag("th", row[0], scope="row"), *[tag("td", cell) for cell in row[1:]])
         for row in rows
     ]
     table = tag("table", tag("caption", title), tag("thead", head), tag("tbody", *body))
-    return tag("div", table, class_="scroll", tabindex="0", role="region", aria_label=title)
+    return tag("div", table, class_=kind, tabindex="0", role="region", aria_label=title)
