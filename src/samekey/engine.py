@@ -25,14 +25,14 @@ from samekey.errors import ActionRejectedError, SamekeyError, StoreError, UsageE
 from samekey.http import carriers
 from samekey.http.exchange import Exchange, exchange
 from samekey.http.library import Library
-from samekey.http.outgoing import Prepared, adopt, prepare, thaw
+from samekey.http.outgoing import Prepared, adopt, prepare, thaw, with_headers
 from samekey.http.responses import rebuild, stripped
 from samekey.http.scrub import scrub
 from samekey.provider import Lookup, Provider
 from samekey.reconcile import CANCEL, look_up
 from samekey.settings import lease_too_short
 from samekey.stores import Store
-from samekey.telemetry import log
+from samekey.telemetry import log, tracing
 from samekey.terms import TermBook, Terms
 
 ClientT = TypeVar("ClientT")
@@ -190,6 +190,17 @@ class Engine(Generic[ClientT, ResponseT]):
             StoreError: the store could not even be opened.
             BaseException: what interrupted it.
         """
+        with tracing.action(identity.operation_name) as span:
+            prepared = with_headers(self.library, prepared, span.headers(self.http, self.library.module))
+            finished = self._run(identity, operation, prepared, correlation_id)
+            span.finished(
+                finished.record, finished.error, replayed=finished.replayed, recovered=finished.recovered
+            )
+            return finished
+
+    def _run(
+        self, identity: Identity, operation: Operation, prepared: Prepared, correlation_id: str | None
+    ) -> Finished[ResponseT]:
         terms = self._terms.of(operation, self._profile_of(prepared))
         try:
             plan = self._plan(identity, terms, prepared.outgoing, correlation_id)
@@ -210,8 +221,10 @@ class Engine(Generic[ClientT, ResponseT]):
         if prepared is None:
             return None  # freeze="nothing": only a run that brings the body can go on
         terms = self._terms.of(operation, self._profile_of(prepared))
-        plan = self._plan_of(record, terms, prepared)
-        done, _ = self._drive(resume(plan, existing, self.clock.now()), terms, prepared)
+        with tracing.action(record.operation_name) as span:
+            plan = self._plan_of(record, terms, prepared)
+            done, _ = self._drive(resume(plan, existing, self.clock.now()), terms, prepared)
+            span.finished(done.record, done.error, replayed=False, recovered=done.run.recovered)
         return done.record
 
     def _plan_of(self, record: Record, terms: Terms, prepared: Prepared) -> Plan:
@@ -265,7 +278,7 @@ class Engine(Generic[ClientT, ResponseT]):
             try:
                 self.store.settle(settlement)
             except StoreError as error:
-                log.logger.warning("a settlement could not be stored before the client closed: %s", error)
+                log.unrecorded_at_close(error)
 
     def _plan(
         self,
@@ -298,6 +311,7 @@ class Engine(Generic[ClientT, ResponseT]):
             keep=self.keep,
             freeze=self.freeze,
             correlation_id=correlation_id,
+            trace_context=tracing.context(),
             unsent=frozenset(self.unfinished.unsent) if self.unfinished.unsent else frozenset(),
             recovering=recovering,
         )
@@ -333,26 +347,28 @@ class Engine(Generic[ClientT, ResponseT]):
         if operation.stamp is not None:
             request = carriers.write_stamp(self.library, operation.stamp, request, record.idempotency_key)
         ports.attempting = True
-        return exchange(
-            self.library,
-            self.http,
-            request,
-            auth=prepared.auth,
-            clock=self.clock.wall,
-            not_after=step.not_after,
-            timeout=step.seconds,
-            fresh_connection=step.fresh,
-            meanwhile=step.run.plan.prepare_digests,
-        )
+        with tracing.attempt(step) as span:
+            sent = exchange(
+                self.library,
+                self.http,
+                request,
+                auth=prepared.auth,
+                clock=self.clock.wall,
+                not_after=step.not_after,
+                timeout=step.seconds,
+                fresh_connection=step.fresh,
+                meanwhile=step.run.plan.prepare_digests,
+            )
+            span.brought(sent.reply, sent.failure, sent.error)
+        return sent
 
     def _conclude(self, operation: Operation, done: Done, ports: Ports) -> Finished[ResponseT]:
         native: Any = ports.sent
         record, error = done.record, done.error
         recovered = done.run.recovered
         if done.run.drift and record is not None:
-            log.warn(
-                record, "contract_changed", f"its contract has changed since it was begun: {'; '.join(done.run.drift)}"
-            )
+            log.contract_changed(record, done.run.drift)
+        log.prevented(done)
         if done.run.duplicate is not None:
             log.duplicate(done.run.plan.identity.operation_name, done.run.duplicate)
         if error is None and record is not None:

@@ -76,6 +76,8 @@ class Ports:
         match answer:
             case Claimed(record):
                 self.held.append((record.identity, record.generation, record.fence))
+                if step.claim.event is not None:
+                    log.new_generation(record)
                 if self.budget is not None:
                     self.budget.deposit()
             case StoreFailed(uncertain=True):
@@ -95,7 +97,7 @@ class Ports:
         record = done.record
         if record is not None and done.unrecorded is not None:
             self.unfinished.add(done.unrecorded)
-            log.warn(record, "unrecorded", "the outcome could not be stored; it will be tried again")
+            log.unrecorded(record, "the outcome could not be stored; it will be tried again")
 
 
 def interruption_of(sent: Sent) -> BaseException | None:

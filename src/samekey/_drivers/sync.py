@@ -10,7 +10,7 @@ from samekey._core.verbs import Existing, Renewed, StoreFailed
 from samekey._drivers.ports import Ports, interruption_of, tell_along
 from samekey.errors import StoreError
 from samekey.stores import Store
-from samekey.telemetry import log
+from samekey.telemetry import log, tracing
 
 MOST_INTERRUPTIONS = 3
 """Ctrl-C pressed more often than this while the truth is being written down ends the wait for it."""
@@ -101,13 +101,15 @@ def _interrupted(step: Step, ports: Ports) -> Step:
 
 def _ask(ports: Ports, verb: Callable[[A], T], argument: A) -> T | StoreFailed:
     try:
-        return verb(argument)
+        with tracing.verb(getattr(verb, "__name__", "")):
+            return verb(argument)
     except StoreError as error:
         return ports.failed(error)
 
 
 def _pause(step: Sleep, ports: Ports) -> bool:
     if ports.budget is not None and not ports.budget.withdraw(ports.clock.now().boot_time):
+        log.out_of_budget(step.attempt.record, step.attempt.judgement.summary)
         return False
     attempt, policy = step.attempt, step.run.plan.backoff
     log.waiting(attempt.record, step.seconds, step.run.sent + 1, policy.attempts, attempt.judgement.summary)
@@ -149,4 +151,4 @@ def _write_note(done: Done, note: Event, ports: Ports) -> None:
         try:
             ports.store.note(record, note)
         except StoreError:
-            log.warn(record, "unrecorded", f"the event {note.kind!r} could not be stored")
+            log.unrecorded(record, f"the event {note.kind!r} could not be stored")

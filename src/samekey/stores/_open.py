@@ -52,6 +52,7 @@ def _default() -> SQLiteStore:
             "volume with %s or store=",
             store.location,
             VARIABLE,
+            extra={"event": "container_store"},
         )
     return store
 
