@@ -193,9 +193,7 @@ class Engine(Generic[ClientT, ResponseT]):
         with tracing.action(identity.operation_name) as span:
             prepared = with_headers(self.library, prepared, span.headers(self.http, self.library.module))
             finished = self._run(identity, operation, prepared, correlation_id)
-            span.finished(
-                finished.record, finished.error, replayed=finished.replayed, recovered=finished.recovered
-            )
+            span.finished(finished.record, finished.error, replayed=finished.replayed, recovered=finished.recovered)
             return finished
 
     def _run(

@@ -74,5 +74,7 @@ def begin_of(since: datetime | timedelta | None, now: datetime) -> datetime | No
         except OverflowError:
             return None
     if since is not None and since.tzinfo is None:
-        raise UsageError("since= is a time without a time zone, so nobody can say when it is; give datetime.now(UTC) - …")
+        raise UsageError(
+            "since= is a time without a time zone, so nobody can say when it is; give datetime.now(UTC) - …"
+        )
     return since

@@ -175,7 +175,8 @@ RULES = (
         "r11_a_success_needs_the_fence",
         "R11",
         "stores/_rows.py",
-        "        if row.status is Status.SUCCEEDED:\n            return Verdict(events=_second_effect(row, settlement))\n    elif not is_own(row, settlement):\n",
+        "        if row.status is Status.SUCCEEDED:\n            return Verdict(events=_second_effect(row, settlement))\n"
+        "    elif not is_own(row, settlement):\n",
         "    if not is_own(row, settlement):\n",
     ),
     rule(

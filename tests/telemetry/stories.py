@@ -74,14 +74,23 @@ def by_chance(luck: random.Random, count: int) -> list[Story]:
     stories = []
     for number in range(count):
         moment = T0 + timedelta(hours=number, seconds=luck.random())
-        row = make(number, moment, luck.choice(OPERATIONS), status=luck.choice(list(Status)), attempts=luck.choice((1, 1, 2, 3)))
+        row = make(
+            number,
+            moment,
+            luck.choice(OPERATIONS),
+            status=luck.choice(list(Status)),
+            attempts=luck.choice((1, 1, 2, 3)),
+        )
         if luck.random() < 0.3 and number:
             row = replace(row, identity=f"{luck.randrange(number):064x}", generation=number + 1)
         if luck.random() < 0.5:
             row = replace(row, response_reference=luck.choice(("", "ord_1", "ord_2", "ord_3", None)))
         row = replace(row, method=luck.choice(("POST", "POST", "POST", "PUT", "")))
         row = replace(row, window_seconds=luck.choice((None, 3600.0, 86_400.0)))
-        events = [Event(moment + timedelta(hours=luck.randrange(48)), luck.choice(KINDS), "detail") for _ in range(luck.randrange(4))]
+        events = [
+            Event(moment + timedelta(hours=luck.randrange(48)), luck.choice(KINDS), "detail")
+            for _ in range(luck.randrange(4))
+        ]
         if luck.random() < 0.2:
             told = luck.choice((told_reference("ord_1"), told_reference("ord_9"), told_reference(""), "no reference"))
             events.append(Event(moment, luck.choice((CLOSED, SECOND_EFFECT)), told))
@@ -92,9 +101,8 @@ def by_chance(luck: random.Random, count: int) -> list[Story]:
 def into_sqlite(store: SQLiteStore, stories: Iterable[Story]) -> None:
     """In one transaction: many times faster than the verbs, and the rows are theirs."""
 
-    def work(connection: object) -> None:
-        rows = connection.executemany  # type: ignore[attr-defined] - sqlite3's own
-        told = list(stories)
+    def work(connection: Any) -> None:
+        rows, told = connection.executemany, list(stories)  # sqlite3's own
         rows(_sql.INSERT, [encode(story.record) for story in told])
         rows(
             _sql.ADD_EVENT,

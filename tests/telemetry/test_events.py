@@ -76,7 +76,9 @@ def test_the_happy_path_writes_twice_and_no_event(connect: Callable[..., samekey
         store._engine._connection.set_trace_callback(said.append)  # type: ignore[union-attr]
         post(client)
         store._engine._connection.set_trace_callback(None)  # type: ignore[union-attr]
-        writes = [text.split()[0] for text in said if text.lstrip().startswith(("INSERT", "UPDATE", "DELETE", "COMMIT"))]
+        writes = [
+            text.split()[0] for text in said if text.lstrip().startswith(("INSERT", "UPDATE", "DELETE", "COMMIT"))
+        ]
         assert writes == ["INSERT", "COMMIT", "UPDATE", "COMMIT"]
         assert kinds(client) == []
         stats = client.stats()

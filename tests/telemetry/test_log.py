@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 RECORD = replace(make(1, datetime(2026, 11, 24, tzinfo=UTC)), correlation_id="run-7")
-ERROR = samekey.OutcomeUnknownError("create_order(cart='SCOPE-VALUE'): …", key=RECORD.idempotency_key, correlation_id="run-7")
+ERROR = samekey.OutcomeUnknownError(
+    "create_order(cart='SCOPE-VALUE'): …", key=RECORD.idempotency_key, correlation_id="run-7"
+)
 CALLS: dict[str, Any] = {
     "made": lambda: log.finished(RECORD, replayed=False, recovered=False),
     "replayed": lambda: log.finished(RECORD, replayed=True, recovered=False),
@@ -102,12 +104,6 @@ def test_the_page_has_the_table() -> None:
 
 
 def test_it_is_quiet_until_the_program_asks() -> None:
-    code = (
-        "import samekey, sys\n"
-        "from samekey.telemetry import log\n"
-        "log.logger.warning('loud')\n"
-    )
+    code = "import samekey, sys\nfrom samekey.telemetry import log\nlog.logger.warning('loud')\n"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (result.stdout, result.stderr) == ("", "")
-
-

@@ -66,7 +66,7 @@ class Seen:
     def units(self) -> dict[str, str]:
         data = self.reader.get_metrics_data()
         assert data is not None
-        return {m.name: m.unit for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics}
+        return {m.name: m.unit or "" for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics}
 
 
 @pytest.fixture
@@ -105,7 +105,9 @@ def connect(server: FlakyServer, tmp_path: Path) -> Callable[..., samekey.Client
     return make
 
 
-def post(client: samekey.Client, cart: str = "SCOPE-VALUE", total: str = "BODY-VALUE", **options: Any) -> samekey.Action:
+def post(
+    client: samekey.Client, cart: str = "SCOPE-VALUE", total: str = "BODY-VALUE", **options: Any
+) -> samekey.Action:
     with client.action(create_order, scope={"cart": cart}) as action:
         action.post("/orders?q=QUERY-VALUE", json={"total": total}, **options)
     return action
@@ -143,9 +145,7 @@ def test_an_action_is_one_internal_span_and_each_attempt_a_client_span_in_it(
     assert str(last["url.full"]).startswith(f"{server.url}/orders?q=")
 
 
-def test_a_replay_is_one_span_and_names_itself(
-    seen: Seen, connect: Callable[..., samekey.Client]
-) -> None:
+def test_a_replay_is_one_span_and_names_itself(seen: Seen, connect: Callable[..., samekey.Client]) -> None:
     with connect() as client:
         post(client)
         seen.exporter.clear()
@@ -234,9 +234,10 @@ def test_where_httpx_is_instrumented_no_span_is_doubled_and_every_send_has_the_s
     parent = f"00-{whole.context.trace_id:032x}-{whole.context.span_id:016x}-{whole.context.trace_flags:02x}"
     assert record is not None
     assert record.trace_context == parent
-    assert trace_headers(server) == [[("traceparent", parent)]] * 3 or trace_headers(server) == [
-        [("Traceparent", parent)]
-    ] * 3
+    assert (
+        trace_headers(server) == [[("traceparent", parent)]] * 3
+        or trace_headers(server) == [[("Traceparent", parent)]] * 3
+    )
     one, *others = [each.headers for each in server.requests]
     assert [each == one for each in others] == [True, True]
 

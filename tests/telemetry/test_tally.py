@@ -56,7 +56,9 @@ def both(tmp_path: Path, stories: list[Story]) -> tuple[SQLiteStore, MemoryStore
 def test_every_way_of_counting_comes_to_the_same(tmp_path: Path, seed: int) -> None:
     luck = random.Random(seed)
     sqlite, memory = both(tmp_path, by_chance(luck, 120))
-    plain, loop, counting = Plain(memory), PlainAsync(memory), CountingAsync(memory)
+    plain: Any = Plain(memory)
+    loop: Any = PlainAsync(memory)
+    counting: Any = CountingAsync(memory)
     assert isinstance(sqlite, Tallies)
     assert isinstance(memory, Tallies)
     assert not isinstance(plain, Tallies)
@@ -65,11 +67,11 @@ def test_every_way_of_counting_comes_to_the_same(tmp_path: Path, seed: int) -> N
         for operation in (None, *OPERATIONS, "unheard_of"):
             for stretch in (None, 3600, 86_400):
                 asked: dict[str, Any] = {"since": since, "operation_name": operation, "stretch_seconds": stretch}
-                truth = tally(plain, **asked)  # type: ignore[arg-type] - all but one verb, which is not looked for
+                truth = tally(plain, **asked)
                 assert tally(sqlite, **asked) == truth
                 assert tally(memory, **asked) == truth
-                assert asyncio.run(tally_async(loop, **asked)) == truth  # type: ignore[arg-type]
-                assert asyncio.run(tally_async(counting, **asked)) == truth  # type: ignore[arg-type]
+                assert asyncio.run(tally_async(loop, **asked)) == truth
+                assert asyncio.run(tally_async(counting, **asked)) == truth
     sqlite.close()
 
 
@@ -103,11 +105,11 @@ def test_a_clock_that_was_set_back_for_some_days_hides_nothing(tmp_path: Path) -
 def test_what_is_long_before_the_time_is_not_read(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "samekey.db")
     into_sqlite(store, [Story(make(number, T0 + timedelta(days=number))) for number in range(1000)])
-    asked = []
+    asked: list[str] = []
 
     def connect(uri: str) -> Any:
-        connection = store._connect(uri)
-        connection.set_trace_callback(asked.append)  # type: ignore[attr-defined]
+        connection: Any = store._connect(uri)
+        connection.set_trace_callback(asked.append)
         return connection
 
     late = T0 + timedelta(days=990)
@@ -146,5 +148,3 @@ def test_effects_that_share_an_action_or_an_object_are_one(effects: list[Effect]
     found = objects(effects)
     assert len(found) == groups
     assert sorted(effect for group in found for effect in group) == sorted(effects)
-
-

@@ -62,7 +62,9 @@ def made_up(count: int, *, seed: int = 7, now: datetime | None = None) -> Truth:
     return truth
 
 
-def _story(truth: Truth, luck: random.Random, number: int, name: str, moment: datetime) -> None:
+def _story(  # noqa: PLR0912 - one branch for each thing that can happen
+    truth: Truth, luck: random.Random, number: int, name: str, moment: datetime
+) -> None:
     counts, chance, events = truth.counts[name], luck.random(), list[Event]()
     row = make(number, moment, name)
     day = f"{moment:%d %b}"

@@ -90,7 +90,9 @@ def _print(found: Sequence[Sequence[Effect]], stats: Stats, location: str) -> No
             )
     put(out, table)
     out.print()
-    told = f"{stats.writes:,} writes for {count_of(stats.objects, 'business object')}: {ratio(stats.writes_per_object)}, "
+    told = (
+        f"{stats.writes:,} writes for {count_of(stats.objects, 'business object')}: {ratio(stats.writes_per_object)}, "
+    )
     put(out, Text(f"{told}and it must be 1.00. Look at each (samekey show KEY), and undo at the API what is too much."))
 
 

@@ -76,7 +76,14 @@ def stats(
 
 def fields(stats: Stats) -> dict[str, Any]:
     """The signals for JSON: times as text, spans in seconds."""
-    rates = ("conflict_rate", "duplicates_prevented", "recovery_rate", "resends", "expired_key_rate", "writes_per_object")
+    rates = (
+        "conflict_rate",
+        "duplicates_prevented",
+        "recovery_rate",
+        "resends",
+        "expired_key_rate",
+        "writes_per_object",
+    )
     told = asdict(stats) | {name: getattr(stats, name) for name in rates}
     return {name: _plain(value) for name, value in told.items()}
 
@@ -105,8 +112,7 @@ def values(stats: Stats) -> dict[str, tuple[str, str]]:
         "conflict_rate": (percent(stats.conflict_rate), f"{stats.conflicts:,} of {count_of(stats.begins, 'begin')}"),
         "duplicates_prevented": (
             f"{stats.duplicates_prevented:,}",
-            f"{stats.prevented_by_record:,} by record, {stats.prevented_by_server:,} by server, "
-            f"{stats.prevented_by_look_up:,} by look-up, {stats.prevented_by_claim:,} by claim",
+            _prevented(stats),
         ),
         "recovery_rate": (
             percent(stats.recovery_rate),
@@ -134,6 +140,13 @@ def values(stats: Stats) -> dict[str, tuple[str, str]]:
 def count_of(number: int, thing: str) -> str:
     """`1 action`, `2,000 actions`."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def _prevented(stats: Stats) -> str:
+    return (
+        f"{stats.prevented_by_record:,} by record, {stats.prevented_by_server:,} by server, "
+        f"{stats.prevented_by_look_up:,} by look-up, {stats.prevented_by_claim:,} by claim"
+    )
 
 
 def _unknown(stats: Stats) -> str:

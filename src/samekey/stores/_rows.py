@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from samekey._core.model import Event, Record, changed
 from samekey._core.states import UNSETTLED, Move, Status, after
-from samekey._core.values import fixed
 from samekey._core.tally import SECOND_EFFECT, told_reference
+from samekey._core.values import fixed
 from samekey._core.verbs import Claim, Expect, Renewal, Settled, Settlement
 
 FIELDS: Final = tuple(field.name for field in fields(Record))

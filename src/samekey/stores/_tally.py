@@ -48,7 +48,9 @@ def tally(
     if isinstance(store, Tallies):
         return store.tally(since=since, operation_name=operation_name, stretch_seconds=stretch_seconds)
     counter = Counter(since, stretch_seconds)
-    for record in chain.from_iterable(store.find(key_prefix=each, operation_name=operation_name) for each in _BEGINNINGS):
+    for record in chain.from_iterable(
+        store.find(key_prefix=each, operation_name=operation_name) for each in _BEGINNINGS
+    ):
         counter.add(record, store.events(record.idempotency_key))
     return counter.tally()
 

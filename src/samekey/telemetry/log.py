@@ -56,7 +56,9 @@ EVENTS: Final = {
     "wait": LogEvent(logging.INFO, "It is sent again after a wait.", ("seconds", "attempt", "attempts", "why")),
     "await": LogEvent(logging.INFO, "Another run is on it, and its result is waited for.", ("seconds",)),
     "budget_stop": LogEvent(logging.WARNING, "It is not sent again, for the retry budget is used up.", ("why",)),
-    "new_generation": LogEvent(logging.WARNING, "It was refused before, and is tried anew under another key.", ("generation",)),
+    "new_generation": LogEvent(
+        logging.WARNING, "It was refused before, and is tried anew under another key.", ("generation",)
+    ),
     "duplicate": LogEvent(
         logging.WARNING, 'The same data was used by another action, and `duplicates="warn"` lets it pass.', ("other",)
     ),
@@ -73,7 +75,9 @@ EVENTS: Final = {
     "container_store": LogEvent(
         logging.WARNING, "The default store is in a container, and dies with it.", about_action=False
     ),
-    "weak_secret": LogEvent(logging.WARNING, "The secret is so short that its keys can be guessed.", about_action=False),
+    "weak_secret": LogEvent(
+        logging.WARNING, "The secret is so short that its keys can be guessed.", about_action=False
+    ),
     "log_not_emptied": LogEvent(
         logging.DEBUG, "SQLite's log could not be emptied just now; it is tried again.", about_action=False
     ),
@@ -141,7 +145,11 @@ def prevented(done: Done) -> None:
         return
     tracing.prevented(way, done.run.plan.identity.operation_name)
     if told is done.told and done.record is not None:
-        text = "it had happened: the API has told so by its key" if way == "server" else "it had happened: a look-up found it"
+        text = (
+            "it had happened: the API has told so by its key"
+            if way == "server"
+            else "it had happened: a look-up found it"
+        )
         _say("recognised", *_of(done.record), text, by=way)
 
 
@@ -168,7 +176,10 @@ def contract_changed(record: Record, changes: tuple[str, ...]) -> None:
 
 def duplicate(operation: str, other: Record) -> None:
     """Another action carries the same payload, and the contract only warns."""
-    text, short = "the same data was used before by another action of this operation (key %s…)", other.idempotency_key[:8]
+    text, short = (
+        "the same data was used before by another action of this operation (key %s…)",
+        other.idempotency_key[:8],
+    )
     _say("duplicate", operation, other.idempotency_key, None, text, short, other=short)
 
 

@@ -31,8 +31,14 @@ _FAMILIES: Final[dict[str, tuple[str, Callable[[Stats], Sequence[Sample]]]]] = {
     ),
     "samekey_attempts": ("Sends permitted.", lambda stats: [("", stats.attempts)]),
     "samekey_retried": ("Records that were sent more than once.", lambda stats: [("", stats.retried)]),
-    "samekey_recovered": ("Records that were sent more than once and succeeded.", lambda stats: [("", stats.recovered)]),
-    "samekey_taken_over": ("Attempts of dead processes that were gone on with.", lambda stats: [("", stats.taken_over)]),
+    "samekey_recovered": (
+        "Records that were sent more than once and succeeded.",
+        lambda stats: [("", stats.recovered)],
+    ),
+    "samekey_taken_over": (
+        "Attempts of dead processes that were gone on with.",
+        lambda stats: [("", stats.taken_over)],
+    ),
     "samekey_expired_key_blocks": (
         "Resends forbidden because the API has forgotten the key.",
         lambda stats: [("", stats.expired_key_blocks)],
@@ -58,7 +64,10 @@ _FAMILIES: Final[dict[str, tuple[str, Callable[[Stats], Sequence[Sample]]]]] = {
             ("", stats.oldest_unknown_window.total_seconds() if stats.oldest_unknown_window is not None else None)
         ],
     ),
-    "samekey_in_flight": ("Actions being sent, or left by a process that ended.", lambda stats: [("", stats.in_flight)]),
+    "samekey_in_flight": (
+        "Actions being sent, or left by a process that ended.",
+        lambda stats: [("", stats.in_flight)],
+    ),
     "samekey_review_backlog": ("Actions that only a person can settle.", lambda stats: [("", stats.review_backlog)]),
     "samekey_oldest_review_age_seconds": (
         "Seconds since the oldest action for review was first sent.",

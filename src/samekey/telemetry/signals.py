@@ -102,9 +102,7 @@ class Stats:
     @property
     def duplicates_prevented(self) -> int:
         """All that would have been done again: by record, server, look-up and claim together."""
-        return (
-            self.prevented_by_record + self.prevented_by_server + self.prevented_by_look_up + self.prevented_by_claim
-        )
+        return self.prevented_by_record + self.prevented_by_server + self.prevented_by_look_up + self.prevented_by_claim
 
     @property
     def recovery_rate(self) -> float | None:

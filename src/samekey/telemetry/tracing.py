@@ -32,8 +32,10 @@ class Span(Protocol):
     ) -> None: ...
     def headers(self, _client: Any, _module: Any, /) -> Mapping[str, str]:
         """Of an action: the trace header that its every send is to carry; none where nobody has asked for one."""
+
     def finished(self, record: Record | None, error: SamekeyError | None, *, replayed: bool, recovered: bool) -> None:
         """Of an action: how it ended."""
+
     def brought(self, reply: Reply | None, failure: Failure | None, error: BaseException | None) -> None:
         """Of an attempt: what came of it."""
 

@@ -123,9 +123,7 @@ def scale_step(most: int) -> int:
         power *= 10
 
 
-def bars(
-    title: str, description: str, rows: Sequence[Bar], name: str, *, most: float | None = None
-) -> Markup:
+def bars(title: str, description: str, rows: Sequence[Bar], name: str, *, most: float | None = None) -> Markup:
     """A list of horizontal bars, each under its name.
 
     Args:
@@ -144,7 +142,9 @@ def bars(
             tag("text", _cut(row.name), x=0.0, y=y + 16, class_="label"),
             tag("text", row.told, x=WIDTH, y=y + 16, class_="label", text_anchor="end"),
             tag("rect", x=0.0, y=y + 22, width=WIDTH, height=_BAR, class_="track"),
-            tag("rect", x=0.0, y=y + 22, width=max(length, 2.0), height=_BAR, class_=row.colour) if row.value > 0 else None,
+            tag("rect", x=0.0, y=y + 22, width=max(length, 2.0), height=_BAR, class_=row.colour)
+            if row.value > 0
+            else None,
         ]
     return _figure(title, description, name, len(rows) * _ROW, *parts)
 

@@ -36,7 +36,9 @@ def tag(name: str, /, *children: str | Markup | None, **attributes: str | float 
 
 def join(*children: str | Markup | None) -> Markup:
     """Elements one after the other."""
-    return Markup("".join(each if isinstance(each, Markup) else escape(safe(each)) for each in children if each is not None))
+    return Markup(
+        "".join(each if isinstance(each, Markup) else escape(safe(each)) for each in children if each is not None)
+    )
 
 
 def _text(value: str | float) -> str:

@@ -104,8 +104,8 @@ def _verdict(report: Report) -> Markup:
         told, more = "Nothing to compare yet.", "No write in this time names the object that it made."
         return tag("p", tag("strong", told), " ", more, class_="verdict")
     told = f"No duplicates: {count_of(stats.writes, 'write')} for as many business objects."
-    more = f"{count_of(stats.duplicates_prevented, 'duplicate')} prevented." if stats.duplicates_prevented else None
-    return tag("p", tag("strong", told), " " if more else None, more, class_="verdict good")
+    more = f" {count_of(stats.duplicates_prevented, 'duplicate')} prevented." if stats.duplicates_prevented else ""
+    return tag("p", tag("strong", told), more, class_="verdict good")
 
 
 def _tiles(stats: Stats) -> Markup:
@@ -177,7 +177,9 @@ def _charts(report: Report) -> tuple[Markup, ...]:
     )  # fmt: skip
 
 
-def _chart(report: Report, name: str, title: str, hint: str, series: Sequence[Series], more: Markup | None = None) -> Markup:
+def _chart(
+    report: Report, name: str, title: str, hint: str, series: Sequence[Series], more: Markup | None = None
+) -> Markup:
     time = report.time
     labels = [each.label for each in time.stretches]
     sums = ", ".join(f"{sum(each.values):,} {each.name}" for each in series)
@@ -274,7 +276,9 @@ def _duplicates(report: Report) -> Markup | None:
     return tag(
         "section",
         tag("h2", "Duplicates"),
-        tag("p", "Writes that should have been one. Look at each, and undo at the API what is too much.", class_="hint"),
+        tag(
+            "p", "Writes that should have been one. Look at each, and undo at the API what is too much.", class_="hint"
+        ),
         _table("Duplicates", heads, rows, kind="scroll words"),
         tag("p", f"And {count_of(more, 'more case')}: samekey audit.", class_="hint") if more > 0 else None,
     )
@@ -283,7 +287,18 @@ def _duplicates(report: Report) -> Markup | None:
 def _operations(report: Report) -> Markup | None:
     if not report.operations:
         return None
-    heads = ["operation", "actions", "succeeded", "rejected", "prevented", "conflicts", "recovered", "per object", "open", "review"]
+    heads = [
+        "operation",
+        "actions",
+        "succeeded",
+        "rejected",
+        "prevented",
+        "conflicts",
+        "recovered",
+        "per object",
+        "open",
+        "review",
+    ]
     rows = [
         [
             stats.operation or "",
@@ -309,7 +324,12 @@ def _definitions() -> Markup:
     items = [
         join(
             tag("dt", signal.title),
-            tag("dd", plain(f"{signal.numerator}, of {signal.denominator}." if signal.denominator else f"{signal.numerator}.")),
+            tag(
+                "dd",
+                plain(
+                    f"{signal.numerator}, of {signal.denominator}." if signal.denominator else f"{signal.numerator}."
+                ),
+            ),
             tag("dd", tag("em", "Moved by: "), plain(signal.moves), "."),
             tag("dd", tag("em", "What to do: "), plain(signal.act), "."),
         )
@@ -325,9 +345,6 @@ def _numbers(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) ->
 
 def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "scroll") -> Markup:
     head = tag("tr", *[tag("th", each, scope="col") for each in heads])
-    body = [
-        tag("tr", tag("th", row[0], scope="row"), *[tag("td", cell) for cell in row[1:]])
-        for row in rows
-    ]
+    body = [tag("tr", tag("th", row[0], scope="row"), *[tag("td", cell) for cell in row[1:]]) for row in rows]
     table = tag("table", tag("caption", title), tag("thead", head), tag("tbody", *body))
     return tag("div", table, class_=kind, tabindex="0", role="region", aria_label=title)

@@ -77,15 +77,17 @@ def timeline(tally: Tally, now: datetime, *, hours: bool) -> Timeline:
     shift = _MONDAY if group > 1 else 0
     low = max((first + shift) // group, (last + shift) // group - MOST + 1)
     rows: dict[int, Rows] = {}
-    for (_, number), count in tally.rows.items():
+    for (_, number), made in tally.rows.items():
         place = (min(number, last) + shift) // group
-        rows[place] = rows.get(place, Rows()) + count
+        rows[place] = rows.get(place, Rows()) + made
     events: dict[int, dict[str, int]] = {}
     for (_, number, kind), count in tally.events.items():
-        place = events.setdefault((min(number, last) + shift) // group, {})
-        place[kind] = place.get(kind, 0) + count
+        told = events.setdefault((min(number, last) + shift) // group, {})
+        told[kind] = told.get(kind, 0) + count
     stretches = tuple(
-        Stretch(_label((place * group - shift) * length, group, hours=hours), rows.get(place, Rows()), events.get(place, {}))
+        Stretch(
+            _label((place * group - shift) * length, group, hours=hours), rows.get(place, Rows()), events.get(place, {})
+        )
         for place in range(low, (last + shift) // group + 1)
     )
     unit = "hour" if hours else {1: "day", 7: "week"}.get(group, f"{group // 7} weeks")
