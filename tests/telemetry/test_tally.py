@@ -11,7 +11,7 @@ import pytest
 
 from samekey._core.model import Event
 from samekey._core.states import Status
-from samekey._core.tally import Effect, Tally, objects
+from samekey._core.tally import Tally
 from samekey.stores import MemoryStore, SQLiteStore, _counting
 from samekey.stores._tally import AsyncTallies, Tallies, tally, tally_async
 from tests.telemetry.stories import OPERATIONS, T0, Story, by_chance, into_memory, into_sqlite, make
@@ -124,27 +124,3 @@ def test_counting_goes_on_beside_a_writer(tmp_path: Path) -> None:
     into_sqlite(store, [Story(make(1, T0))])
     with store._engine._mutex:  # as a verb of another thread holds it
         assert _counting.tally(store._files, store._connect, None, None, None).rows["create_order", 0].actions == 1
-
-
-def pair(action: str, reference: str, operation: str = "create_order") -> Effect:
-    return Effect(operation, "https://api.shop.example:443", reference, action, "key")
-
-
-@pytest.mark.parametrize(
-    ("effects", "groups"),
-    [
-        ([], 0),
-        ([pair("a", "1"), pair("b", "2")], 2),
-        ([pair("a", "1"), pair("a", "2")], 1),
-        ([pair("a", "1"), pair("b", "1")], 1),
-        ([pair("a", "1"), pair("b", "1", "pay_invoice")], 2),
-        ([pair("a", "1"), pair("b", "2"), pair("b", "1")], 1),
-        ([pair("a", "1"), pair("a", "2"), pair("b", "1"), pair("b", "2")], 1),
-        ([pair("a", "1"), pair("b", "2"), pair("c", "3"), pair("a", "3"), pair("b", "3")], 1),
-        ([pair("a", "1"), pair("b", "2"), pair("a", "3"), pair("c", "2")], 2),
-    ],
-)
-def test_effects_that_share_an_action_or_an_object_are_one(effects: list[Effect], groups: int) -> None:
-    found = objects(effects)
-    assert len(found) == groups
-    assert sorted(effect for group in found for effect in group) == sorted(effects)
