@@ -168,7 +168,7 @@ class ActionSpan(_Spanned):
     def __enter__(self) -> Self:
         name = f"action {self._operation}"
         span = self.observer.tracer.start_span(name, kind=SpanKind.INTERNAL, attributes={OPERATION: self._operation})
-        self.measured = {OPERATION: self._operation, "samekey.outcome": "failed"}
+        self.measured.update({OPERATION: self._operation, "samekey.outcome": "failed"})
         self.begin(span)
         return self
 
@@ -212,7 +212,11 @@ class AttemptSpan(_Spanned):
     def __enter__(self) -> Self:
         record = self._step.record
         host, _, port = record.origin.partition("://")[2].rpartition(":")
-        self.measured = {"http.request.method": record.method, "server.address": host, "server.port": int(port)}
+        self.measured.update({
+            "http.request.method": record.method,
+            "server.address": host,
+            "server.port": int(port),
+        })  # fmt: skip
         attributes = self.measured | {
             "url.full": record.url,
             OPERATION: record.operation_name,
@@ -258,7 +262,7 @@ class VerbTimer(_Spanned):
 
     def __init__(self, observer: Observer, name: str) -> None:
         super().__init__(observer)
-        self.measured = {"samekey.store.verb": name}
+        self.measured["samekey.store.verb"] = name
 
     def __enter__(self) -> Self:
         self._started = time.perf_counter()
