@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-    from opentelemetry.metrics import Meter
+    from opentelemetry.metrics import Counter, Histogram, Meter
     from opentelemetry.trace import Tracer
     from opentelemetry.util.types import AttributeValue
 
@@ -58,28 +58,28 @@ class Observer:
 
     def __init__(self, tracer: Tracer, meter: Meter) -> None:
         self.tracer = tracer
-        self.actions = meter.create_histogram(
+        self.actions: Histogram = meter.create_histogram(
             "samekey.action.duration",
             unit="s",
             description="Duration of actions, from their begin to what the caller is told.",
             explicit_bucket_boundaries_advisory=_SECONDS,
         )
-        self.requests = meter.create_histogram(
+        self.requests: Histogram = meter.create_histogram(
             "http.client.request.duration",
             unit="s",
             description="Duration of HTTP client requests.",
             explicit_bucket_boundaries_advisory=_SECONDS,
         )
-        self.verbs = meter.create_histogram(
+        self.verbs: Histogram = meter.create_histogram(
             "samekey.store.duration",
             unit="s",
             description="Duration of what the store does for an action.",
             explicit_bucket_boundaries_advisory=_STORE_SECONDS,
         )
-        self.events = meter.create_counter(
+        self.events: Counter = meter.create_counter(
             "samekey.events", unit="{event}", description="Decisions, by the names of their log events."
         )
-        self.duplicates = meter.create_counter(
+        self.duplicates: Counter = meter.create_counter(
             "samekey.duplicates.prevented",
             unit="{duplicate}",
             description="Begins and sends that would have been a second effect, by what prevented it.",
