@@ -132,8 +132,10 @@ def finished(record: Record, *, replayed: bool, recovered: bool) -> None:
         event, text = "replayed", "already made, the stored result is returned"
     elif recovered:
         event, text = "recovered", "recovered: sent again under the same key"
-    else:
+    elif logger.isEnabledFor(logging.DEBUG) or tracing.used():
         event, text = "made", "made"
+    else:
+        return  # the happy path pays for nothing that nobody reads
     _say(event, *_of(record), text, attempts=record.attempts)
 
 

@@ -66,35 +66,40 @@ class _Nothing:
 _NOTHING: Final = _Nothing()
 
 
+def used() -> bool:
+    """Whether the program uses OpenTelemetry."""
+    return sys.modules.get(API) is not None
+
+
 def action(operation_name: str) -> Span:
     """Around an action, from before its claim to its end."""
-    return _NOTHING if sys.modules.get(API) is None else _observer().action(operation_name)
+    return _observer().action(operation_name) if used() else _NOTHING
 
 
 def attempt(step: Send) -> Span:
     """Around one send."""
-    return _NOTHING if sys.modules.get(API) is None else _observer().attempt(step)
+    return _observer().attempt(step) if used() else _NOTHING
 
 
 def verb(name: str) -> Span:
     """Around one verb of the store."""
-    return _NOTHING if sys.modules.get(API) is None or name not in TIMED else _observer().verb(name)
+    return _observer().verb(name) if used() and name in TIMED else _NOTHING
 
 
 def context() -> str | None:
     """The W3C trace context of where we are, to be kept in the record; None if there is none."""
-    return None if sys.modules.get(API) is None else _observer().context()
+    return _observer().context() if used() else None
 
 
 def count(event: str, operation_name: str, error: str | None = None) -> None:
     """Counts one event of the log."""
-    if sys.modules.get(API) is not None:
+    if used():
         _observer().count(event, operation_name, error)
 
 
 def prevented(way: str, operation_name: str) -> None:
     """Counts one duplicate that was prevented."""
-    if sys.modules.get(API) is not None:
+    if used():
         _observer().prevented(way, operation_name)
 
 
