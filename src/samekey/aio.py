@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, overload
 
 import httpx
 from anyio import CancelScope
 
+from samekey import measure
 from samekey._core.keys import Scope
 from samekey._core.model import Record
 from samekey._drivers.runtime import AsyncSystemClock
@@ -23,6 +24,7 @@ from samekey.provider import Provider
 from samekey.providers import ProviderName
 from samekey.settings import check_kind, secret_of
 from samekey.stores import AsyncStore, open_async_store
+from samekey.telemetry.signals import Stats
 
 if TYPE_CHECKING:
     import httpx2
@@ -258,6 +260,20 @@ class AsyncClient(ClientBase["AsyncEngine[Any, ResponseT]"], Generic[ResponseT])
         if existing.record.settled:
             return existing.record
         return await self._engine.recheck(existing, operation) or existing.record
+
+    async def stats(self, *, since: datetime | timedelta | None = None, operation: str | None = None) -> Stats:
+        """The signals of the store that this client uses, whoever wrote there; nothing is sent.
+
+        Args:
+            since: a time, or how long ago; without it all that the store knows counts.
+            operation: the name of one operation.
+
+        Raises:
+            UsageError: `since` is a time without a time zone.
+            StoreError: the store cannot be used.
+        """
+        await self._engine.secret()
+        return await measure.stats_async(self.store, since=since, operation=operation)
 
     async def aclose(self) -> None:
         """Writes what could not be written before, and closes what it opened itself."""

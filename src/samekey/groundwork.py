@@ -32,7 +32,7 @@ from samekey.provider import Lookup, Provider
 from samekey.reconcile import CANCEL
 from samekey.settings import check_durable, lease_too_short
 from samekey.stores import AsyncStore, Store
-from samekey.telemetry import log
+from samekey.telemetry import log, tracing
 from samekey.terms import TermBook, Terms
 
 StoreT = TypeVar("StoreT", bound=Store | AsyncStore)
@@ -299,6 +299,7 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
             keep=self.keep,
             freeze=self.freeze,
             correlation_id=correlation_id,
+            trace_context=tracing.context(),
             unsent=frozenset(self.unfinished.unsent) if self.unfinished.unsent else frozenset(),
             recovering=recovering,
         )
@@ -308,9 +309,8 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
         record, error = done.record, done.error
         recovered = done.run.recovered
         if done.run.drift and record is not None:
-            log.warn(
-                record, "contract_changed", f"its contract has changed since it was begun: {'; '.join(done.run.drift)}"
-            )
+            log.contract_changed(record, done.run.drift)
+        log.prevented(done)
         if done.run.duplicate is not None:
             log.duplicate(done.run.plan.identity.operation_name, done.run.duplicate)
         if error is None and record is not None:
@@ -347,4 +347,4 @@ def of_action(error: StoreError, identity: Identity, correlation_id: str | None)
 
 def not_settled(error: StoreError) -> None:
     """What is told of a settlement that could not be written before the end."""
-    log.logger.warning("a settlement could not be stored before the client closed: %s", error)
+    log.unrecorded_at_close(error)

@@ -173,7 +173,9 @@ def secret_of(secret: str | bytes | None) -> bytes | None:
         raise UsageError("secret= is empty, which would make every key guessable; leave it out, or give a random one.")
     if len(data) < SHORT_SECRET_BYTES:
         logging.getLogger("samekey").warning(
-            "the secret has fewer than %d bytes, so its keys can be guessed", SHORT_SECRET_BYTES
+            "the secret has fewer than %d bytes, so its keys can be guessed",
+            SHORT_SECRET_BYTES,
+            extra={"event": "weak_secret"},
         )
     return data
 

@@ -223,9 +223,10 @@ class Event:
 
     Attributes:
         at: when, UTC.
-        kind: `retry`, `replay`, `conflict`, `recovery`, `blocked`, `look_up`, `review`, `new_generation`, `not_sent`,
-            `unknown`, `effect_after_close`, `budget_stop`, `credential_changed`, `resolved`, `resolve_refused`,
-            `purged`, `contract_changed`, `expired_key`.
+        kind: `retry`, `replay`, `refused_again`, `awaited`, `in_progress`, `duplicate`, `conflict`, `server_conflict`,
+            `recovery`, `credential_changed`, `blocked`, `no_window`, `look_up`, `found`, `server_replay`, `review`,
+            `expired_key`, `new_generation`, `not_sent`, `unknown`, `budget_stop`, `effect_after_close`, `second_effect`,
+            `resolved`, `resolve_refused`, `purged`, `contract_changed`.
         detail: a few words for people, without secrets; of a person's decision, JSON with `by`, `decision`, `note`,
             `evidence` and the state `before`.
     """

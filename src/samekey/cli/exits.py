@@ -33,7 +33,7 @@ class Exit(IntEnum):
 EXIT_CODES: Final = {
     Exit.OK: "done",
     Exit.FAILED: "demo: samekey made a duplicate or lost an order; doctor: something is not well; contract --check: it differs; "
-    "probe: it ended early, or was not agreed to",
+    "audit: there are duplicates; probe: it ended early, or was not agreed to",
     Exit.USAGE: "wrong option or argument; a key that fits more than one action",
     Exit.NOT_FOUND: "no such store, or no such action in it",
     Exit.STORE: "the store cannot be used",

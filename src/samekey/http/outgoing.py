@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FROZEN_HEADERS: Final = frozenset({
     "accept", "accept-encoding", "accept-language", "content-encoding", "content-language", "content-type", "prefer",
-    "user-agent",
+    "traceparent", "tracestate", "user-agent",
 })  # fmt: skip
 """What is kept of a header, and sent again as it was. None of them is a credential."""
 
@@ -146,6 +146,23 @@ def _adopted(library: Library[Any, Any], client: Any, copy: Any, body: bytes) ->
     shape = _arrange(library, copy, FROZEN_HEADERS)
     facts = _facts(library, client, copy, options={}, body=body, shape=shape, auth=None)
     return Prepared(copy, None, facts)
+
+
+def with_headers(library: Library[Any, Any], prepared: Prepared, headers: Mapping[str, str]) -> Prepared:
+    """Adds header fields that are frozen with the request, unless the caller has set them.
+
+    Args:
+        library: the client's library.
+        prepared: a request before its first send.
+        headers: names of `FROZEN_HEADERS` and their values.
+    """
+    outgoing, request = prepared.outgoing, prepared.request
+    added = [(name, value) for name, value in headers.items() if name not in outgoing.header_names]
+    if not added:
+        return prepared
+    request.headers = library.module.Headers([*request.headers.raw, *added])
+    shape = _arrange(library, request, FROZEN_HEADERS)
+    return replace(prepared, outgoing=replace(outgoing, headers=shape.frozen, header_names=shape.names))
 
 
 def thaw(

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from samekey._core.model import Event, Record
 from samekey._core.states import Status
+from samekey._core.tally import Tally
 from samekey._core.verbs import (
     Claim,
     Claimed,
@@ -24,7 +25,7 @@ from samekey._core.verbs import (
     Settlement,
 )
 from samekey.errors import StoreError
-from samekey.stores import _plans
+from samekey.stores import _counting, _plans
 from samekey.stores._connection import Connect, connect
 from samekey.stores._contract import Adopted, Entry
 from samekey.stores._doctor import Check, examine
@@ -53,6 +54,7 @@ class SQLiteStore:
     ) -> None:
         self._files = Files.of(path)
         self._lease = lease
+        self._connect = _connect
         self._engine = Engine(self._files, _connect)
         self._holder: Holder | None = None
         forget_in_child(self)
@@ -161,6 +163,11 @@ class SQLiteStore:
     def events(self, idempotency_key: str) -> list[Event]:
         """The timeline of one generation, oldest first."""
         return self._engine.read(partial(_plans.get_events, idempotency_key))
+
+    def tally(self, *, since: datetime | None, operation_name: str | None, stretch_seconds: int | None) -> Tally:
+        """The store in numbers. See `Tallies.tally`."""
+        self._engine.ensure_open()
+        return _counting.tally(self._files, self._connect, since, operation_name, stretch_seconds)
 
     def note(self, record: Record, event: Event) -> None:
         """Adds an event to a generation and moves its `last_seen_at`."""
