@@ -13,84 +13,24 @@ import httpx
 import pytest
 import tenacity
 from opentelemetry import baggage, context
-from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
 import samekey
 from samekey.stores import SQLiteStore
 from samekey.telemetry import otel
 from samekey.testing import Fault, FlakyServer
+from tests.telemetry.conftest import Seen, trace_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-    from opentelemetry.sdk.trace import ReadableSpan
 
 SECRETS = ("SCOPE-VALUE", "QUERY-VALUE", "BODY-VALUE", "TOKEN-VALUE")
 create_order = samekey.Operation("create_order", scope=("cart",), reference="/id")
 AT_ONCE = samekey.RetryPolicy(attempts=3, wait=tenacity.wait_none(), budget=None)
 ONCE = samekey.RetryPolicy(attempts=1, budget=None)
 Connect = "Callable[..., samekey.Client]"
-
-
-class Seen:
-    """What the exporters got."""
-
-    def __init__(self) -> None:
-        self.exporter, self.reader = InMemorySpanExporter(), InMemoryMetricReader()
-        self.provider = TracerProvider()
-        self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
-        self.meters = MeterProvider([self.reader])
-        self.observer = otel.Observer(self.provider.get_tracer("samekey"), self.meters.get_meter("samekey"))
-
-    def spans(self, kind: SpanKind | None = None) -> list[ReadableSpan]:
-        found = sorted(self.exporter.get_finished_spans(), key=lambda span: span.start_time or 0)
-        return [span for span in found if kind in {None, span.kind}]
-
-    def points(self) -> dict[str, list[Any]]:
-        data = self.reader.get_metrics_data()
-        assert data is not None
-        return {
-            metric.name: list(metric.data.data_points)
-            for resource in data.resource_metrics
-            for scope in resource.scope_metrics
-            for metric in scope.metrics
-        }
-
-    def units(self) -> dict[str, str]:
-        data = self.reader.get_metrics_data()
-        assert data is not None
-        return {m.name: m.unit or "" for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics}
-
-
-@pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
-    seen = Seen()
-    monkeypatch.setattr(otel, "OBSERVER", seen.observer)
-    yield seen
-    seen.provider.shutdown()
-    seen.meters.shutdown()
-
-
-@pytest.fixture
-def instrumented(seen: Seen) -> Iterator[None]:
-    """httpx as `opentelemetry-instrument` leaves it."""
-    instrumentor = HTTPXClientInstrumentor()
-    instrumentor.instrument(tracer_provider=seen.provider, meter_provider=seen.meters)
-    yield
-    instrumentor.uninstrument()
-
-
-@pytest.fixture
-def server() -> Iterator[FlakyServer]:
-    with FlakyServer() as server:
-        yield server
 
 
 @pytest.fixture
@@ -111,13 +51,6 @@ def post(
     with client.action(create_order, scope={"cart": cart}) as action:
         action.post("/orders?q=QUERY-VALUE", json={"total": total}, **options)
     return action
-
-
-def trace_headers(server: FlakyServer) -> list[list[tuple[str, str]]]:
-    return [
-        [(name, value) for name, value in each.headers if name.lower() in {"traceparent", "tracestate", "baggage"}]
-        for each in server.requests
-    ]
 
 
 def test_an_action_is_one_internal_span_and_each_attempt_a_client_span_in_it(
