@@ -12,9 +12,13 @@ if TYPE_CHECKING:
     from samekey._core.model import Record
     from samekey._core.states import Status
     from samekey.actions import Action
+    from samekey.aio import AsyncClient
     from samekey.ambient import AmbientAction, action
+    from samekey.async_actions import AsyncAction
+    from samekey.async_transport import AsyncTransport
     from samekey.batch import Batch
-    from samekey.client import Client, Recovery
+    from samekey.client import Client
+    from samekey.client_base import Recovery
     from samekey.contracts import Operation, RetryBudget, RetryPolicy
     from samekey.errors import (
         ActionAbandonedError,
@@ -43,6 +47,9 @@ __all__ = [
     "ActionInProgressError",
     "ActionRejectedError",
     "AmbientAction",
+    "AsyncAction",
+    "AsyncClient",
+    "AsyncTransport",
     "Batch",
     "Client",
     "ConflictError",
@@ -79,7 +86,11 @@ _HOMES = {
     "samekey.actions": ("Action",),
     "samekey.ambient": ("AmbientAction", "action"),
     "samekey.batch": ("Batch",),
-    "samekey.client": ("Client", "Recovery"),
+    "samekey.aio": ("AsyncClient",),
+    "samekey.async_actions": ("AsyncAction",),
+    "samekey.async_transport": ("AsyncTransport",),
+    "samekey.client": ("Client",),
+    "samekey.client_base": ("Recovery",),
     "samekey.contracts": ("Operation", "RetryBudget", "RetryPolicy"),
     "samekey.provider": ("Provider",),
     "samekey.errors": (

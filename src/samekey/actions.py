@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     import httpx
     from typing_extensions import TypeVar
 
-    from samekey.engine import Engine, Finished
+    from samekey.engine import Engine
+    from samekey.groundwork import Finished, Groundwork
+    from samekey.http.outgoing import Prepared
 
     ResponseT = TypeVar("ResponseT", default=httpx.Response)
 else:
@@ -96,45 +98,81 @@ class Known(Generic[ResponseT]):
         return (self.record.response_reference if self.record else None) or ""
 
 
-class Action(Known[ResponseT]):
-    """One business action. Made by `Client.action`; used as a context manager around its one write.
-
-    Its attributes are facts of this object and cost no I/O. Before the write they are None, 0, False or "".
-    """
+class OneWrite(Known[ResponseT]):
+    """What both kinds of an action have in common: the rules of its block, and what its write has brought."""
 
     def __init__(
         self,
-        engine: Engine[Any, ResponseT],
+        ground: Groundwork[Any, Any, Any, ResponseT],
         operation: Operation,
         identity: Identity,
         correlation_id: str | None,
     ) -> None:
         super().__init__()
-        self._engine = engine
+        self._ground = ground
         self._operation = operation
         self._identity = identity
         self._correlation_id = correlation_id
         self._open = False
         self._written: tuple[object, object] | None = None
 
-    def __enter__(self) -> Self:
-        """Opens the action; nothing is read or written yet."""
+    def __repr__(self) -> str:
+        """The action, what is known, and the beginning of the key."""
+        return self._shown(type(self).__name__, self._identity.label)
+
+    def _enter(self) -> None:
         if self._open or self._written:
             raise UsageError(f"{self._identity.label}: this action was opened before; make another one.")
         self._open = True
+
+    def _leave(self, error: BaseException | None) -> None:
+        self._open = False
+        if error is not None:
+            conclude(self._identity.label, self._finished, self._error, error)
+
+    def _begin(self, method: str, url: Any, options: WriteOptions) -> Prepared:
+        """The request of the one write, if it may be made."""
+        if not self._open:
+            raise UsageError(f"{self._identity.label}: the action is not open; write inside its 'with' block.")
+        if self._written:
+            raise UsageError(
+                f"{self._identity.label}: this action has made its one write, {_named(*self._written)}; open a second "
+                f"action for {_named(method, url)}."
+            )
+        prepared = self._ground.prepare(self._identity, self._operation, method, url, options)
+        self._written = method, url
+        return prepared
+
+    def _ended(self, finished: Finished[ResponseT]) -> ResponseT:
+        self._finished = finished
+        if finished.error is not None:
+            self._error = finished.error
+            raise self._error from finished.cause
+        return finished.response
+
+
+class Action(OneWrite[ResponseT]):
+    """One business action. Made by `Client.action`; used as a context manager around its one write.
+
+    Its attributes are facts of this object and cost no I/O. Before the write they are None, 0, False or "".
+    """
+
+    def __init__(
+        self, engine: Engine[Any, ResponseT], operation: Operation, identity: Identity, correlation_id: str | None
+    ) -> None:
+        super().__init__(engine, operation, identity, correlation_id)
+        self._engine = engine
+
+    def __enter__(self) -> Self:
+        """Opens the action; nothing is read or written yet."""
+        self._enter()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Closes the action. What leaves the block leaves it; see `conclude` for what is added."""
-        self._open = False
-        if error is not None:
-            conclude(self._identity.label, self._finished, self._error, error)
-
-    def __repr__(self) -> str:
-        """The action, what is known, and the beginning of the key."""
-        return self._shown("Action", self._identity.label)
+        self._leave(error)
 
     def request(self, method: str, url: Any, **options: Unpack[WriteOptions]) -> ResponseT:
         """Makes the action's one write, or returns its stored result.
@@ -157,24 +195,13 @@ class Action(Known[ResponseT]):
             ActionAbandonedError: a person closed it.
             StoreError: the store cannot be used.
         """
-        if not self._open:
-            raise UsageError(f"{self._identity.label}: the action is not open; write inside its 'with' block.")
-        if self._written:
-            raise UsageError(
-                f"{self._identity.label}: this action has made its one write, {_named(*self._written)}; open a second "
-                f"action for {_named(method, url)}."
-            )
-        prepared = self._engine.prepare(self._identity, self._operation, method, url, options)
-        self._written = method, url
+        prepared = self._begin(method, url, options)
         try:
-            self._finished = self._engine.run(self._identity, self._operation, prepared, self._correlation_id)
+            finished = self._engine.run(self._identity, self._operation, prepared, self._correlation_id)
         except SamekeyError as error:
             self._error = error
             raise
-        if self._finished.error is not None:
-            self._error = self._finished.error
-            raise self._error from self._finished.cause
-        return self._finished.response
+        return self._ended(finished)
 
     def post(self, url: Any, **options: Unpack[WriteOptions]) -> ResponseT:
         """`request("POST", …)`."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -11,9 +13,13 @@ from samekey.actions import Known, conclude
 from samekey.errors import ActionRejectedError, SamekeyError, UsageError
 
 if TYPE_CHECKING:
-    from samekey._core.keys import Scope
+    from anyio import Lock
+
+    from samekey._core.keys import Identity, Scope
+    from samekey.async_engine import AsyncEngine
     from samekey.contracts import Operation
-    from samekey.engine import Engine, Finished
+    from samekey.engine import Engine
+    from samekey.groundwork import Finished, Groundwork
     from samekey.http.outgoing import Prepared
     from samekey.settings import Operations
 
@@ -23,9 +29,10 @@ _current: ContextVar[AmbientAction | None] = ContextVar("samekey_action", defaul
 def action(
     operation: Operation | str, *, scope: Scope, correlation_id: str | None = None, match: str | None = None
 ) -> AmbientAction:
-    """One business action around a call of a vendor's SDK whose HTTP client has a `samekey.Transport`.
+    """One business action around a call of a vendor's SDK whose HTTP client has a `samekey.Transport` or `samekey.AsyncTransport`.
 
-    Threads do not inherit it: where an SDK sends from a thread of its own, run that thread in a copy of the context
+    Tasks that are begun inside inherit it. Threads do not: where an SDK sends from a thread of its own, run that thread in
+    a copy of the context
     (`contextvars.copy_context().run`).
 
     Args:
@@ -65,6 +72,7 @@ class AmbientAction(Known[Any]):
         self._print: str | None = None
         self._written = ""
         self._lock = threading.Lock()
+        self._async_lock: Lock | None = None
 
     def __enter__(self) -> Self:
         """Opens the action; an outer one is restored at the end."""
@@ -118,31 +126,59 @@ class AmbientAction(Known[Any]):
             UsageError: it is a second write, or cannot be an action.
             StoreError: the store could not even be opened.
         """
-        with self._lock:
-            try:
-                operation = operations.find(self.operation)
-                identity = operations.identity(operation, self.scope)
-                self._label = identity.label
-                prepared = engine.adopt(identity, operation, request)
-                self._check_write(engine, operation, prepared)
-            except SamekeyError as error:
-                self._refused = error
-                raise
+        with self._lock, self._refusals():
+            operation, identity = self._named(operations)
+            prepared = engine.adopt(identity, operation, request)
+            engine.secret()
+            self._check_write(engine, operation, prepared)
             if self._finished is None or self._turned_away():
                 self._finished = self._error = None
-                try:
-                    self._finished = engine.run(identity, operation, prepared, self.correlation_id)
-                except SamekeyError as error:
-                    self._refused = error
-                    raise
-                self._error = self._finished.error
-            return self._finished
+                self._ended(engine.run(identity, operation, prepared, self.correlation_id))
+            return self._known()
+
+    async def perform_async(self, engine: AsyncEngine[Any, Any], operations: Operations, request: Any) -> Finished[Any]:
+        """As `perform`, for event loops."""
+        if self._async_lock is None:
+            from anyio import Lock
+
+            self._async_lock = Lock()
+        async with self._async_lock:
+            with self._refusals():
+                operation, identity = self._named(operations)
+                prepared = await engine.adopt(identity, operation, request)
+                await engine.secret()
+                self._check_write(engine, operation, prepared)
+                if self._finished is None or self._turned_away():
+                    self._finished = self._error = None
+                    self._ended(await engine.run(identity, operation, prepared, self.correlation_id))
+                return self._known()
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except SamekeyError as error:
+            self._refused = error
+            raise
+
+    def _named(self, operations: Operations) -> tuple[Operation, Identity]:
+        operation = operations.find(self.operation)
+        identity = operations.identity(operation, self.scope)
+        self._label = identity.label
+        return operation, identity
+
+    def _ended(self, finished: Finished[Any]) -> None:
+        self._finished, self._error = finished, finished.error
+
+    def _known(self) -> Finished[Any]:
+        assert self._finished is not None
+        return self._finished
 
     def _turned_away(self) -> bool:
         """In front of the API, and nothing happened: an SDK may have mended the cause, such as an old token."""
         return isinstance(self._error, ActionRejectedError) and self._error.retry_safe is True
 
-    def _check_write(self, engine: Engine[Any, Any], operation: Operation, prepared: Prepared) -> None:
+    def _check_write(self, engine: Groundwork[Any, Any, Any, Any], operation: Operation, prepared: Prepared) -> None:
         print_, name = (
             engine.fingerprint(operation, prepared),
             f"{prepared.outgoing.method} {prepared.request.url.path}",

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, overload
 
 import httpx
 
 from samekey._core.keys import Scope
 from samekey._core.model import Record
-from samekey._core.states import Status
-from samekey._core.verbs import Existing
+from samekey._drivers.runtime import SystemClock
 from samekey.actions import Action
 from samekey.batch import Batch
+from samekey.client_base import RECOVERIES_PER_SECOND, USUAL_RETRY, ClientBase, Recovery
 from samekey.contracts import Operation, RetryPolicy
 from samekey.engine import Engine
-from samekey.errors import UsageError
-from samekey.http.urls import origin_of, shown
 from samekey.provider import Provider
-from samekey.providers import ProviderName, choose
-from samekey.providers.facts import span
-from samekey.reconcile import looks_up
-from samekey.settings import Operations, check_choices, check_lease, http_client, secret_of
+from samekey.providers import ProviderName
+from samekey.settings import check_kind, secret_of
 from samekey.stores import Store, open_store
 
 if TYPE_CHECKING:
@@ -38,28 +33,8 @@ else:
 
     ResponseT = TypeVar("ResponseT")
 
-RECOVERIES_PER_SECOND: Final = 10
-"""How fast `recover()` sends: a backlog must not become a storm."""
 
-_USUAL: Any = object()  # stands for `RetryPolicy()`: making one validates, which no import has to wait for
-
-_LEFT_BEHIND: Final = (Status.IN_FLIGHT, Status.UNKNOWN)
-
-
-@dataclass(frozen=True, slots=True)
-class Recovery:
-    """What `recover()` did.
-
-    Attributes:
-        settled: records whose outcome is known now.
-        left: records that are still open: held by a live process, their window closed, or still without an answer.
-    """
-
-    settled: tuple[Record, ...]
-    left: tuple[Record, ...]
-
-
-class Client(Generic[ResponseT]):
+class Client(ClientBase["Engine[Any, ResponseT]"], Generic[ResponseT]):
     """Writes to one HTTP API, each action under one recorded key.
 
     Thread-safe. Use it as a context manager, or call `close()`.
@@ -126,7 +101,7 @@ class Client(Generic[ResponseT]):
         window: timedelta | None = None,
         operations: Iterable[Operation] = (),
         store: Store | str | os.PathLike[str] | None = None,
-        retry: RetryPolicy = _USUAL,
+        retry: RetryPolicy = USUAL_RETRY,
         actor: str = "default",
         secret: str | bytes | None = None,
         http: Any = None,
@@ -136,22 +111,29 @@ class Client(Generic[ResponseT]):
         **httpx_client_options: Any,
     ) -> None:
         """See the class."""
-        retry = RetryPolicy() if retry is _USUAL else retry
-        check_choices(keep=keep, freeze=freeze, actor=actor, retry=retry, window=window)
-        self._operations = Operations(operations, actor)
-        self._provider = choose(provider, window, str(base_url or getattr(http, "base_url", "")))
-        self._library, self._http = http_client(base_url, http, timeout, httpx_client_options)
-        self._owns_http = http is None
-        self._owns_store = store is None or isinstance(store, str | os.PathLike)
-        self._window = window
-        self._store = open_store(store)
-        check_lease(self._store, self._http)
-        self._engine: Engine[Any, ResponseT] = Engine(
+        retry = RetryPolicy() if retry is USUAL_RETRY else retry
+        super().__init__(
+            base_url,
+            provider=provider,
+            window=window,
+            operations=operations,
+            store=store,
+            retry=retry,
+            actor=actor,
+            http=http,
+            keep=keep,
+            freeze=freeze,
+            timeout=timeout,
+            options=httpx_client_options,
+            asynchronous=False,
+        )
+        self._engine = Engine(
             library=self._library,
             http=self._http,
             provider=self._provider,
             window=window,
-            store=self._store,
+            store=self._checked(open_store(check_kind(store, asynchronous=False))),
+            clock=SystemClock(),
             retry=retry,
             secret=secret_of(secret),
             keep=keep,
@@ -168,31 +150,10 @@ class Client(Generic[ResponseT]):
         """Closes it."""
         self.close()
 
-    def __repr__(self) -> str:
-        """Where it writes to and where it keeps its records; no secret."""
-        seconds = self._engine.profile.window_seconds
-        if self._window is not None:
-            seconds = min(filter(None, (seconds, self._window.total_seconds())))
-        window = f" window={span(seconds)}" if seconds else ""
-        return (
-            f"<Client {shown(self._http.base_url)} provider={self._provider.name!r}{window} "
-            f"store={self._store.location!r} actor={self._operations.actor!r}>"
-        )
-
-    @property
-    def http(self) -> Any:
-        """The HTTP client below, for reads."""
-        return self._http
-
     @property
     def store(self) -> Store:
         """Where the records live; `store.location` says where that is."""
-        return self._store
-
-    @property
-    def operations(self) -> tuple[Operation, ...]:
-        """The operations it was given."""
-        return tuple(self._operations.declared.values())
+        return self._engine.store
 
     def action(
         self, operation: Operation | str, *, scope: Scope, correlation_id: str | None = None
@@ -207,8 +168,7 @@ class Client(Generic[ResponseT]):
         Raises:
             UsageError: the name is unknown, or the scope does not fit.
         """
-        operation = self._operations.find(operation)
-        return Action(self._engine, operation, self._operations.identity(operation, scope), correlation_id)
+        return Action(self._engine, *self._find(operation, scope), correlation_id)
 
     def batch(self, *, stop_after: int = 5) -> Batch[ResponseT]:
         """For loops: collects what concerns one action, so that the others go on.
@@ -228,9 +188,9 @@ class Client(Generic[ResponseT]):
             UsageError: the name is unknown, or the scope does not fit.
             StoreError: the store cannot be used.
         """
-        identity = self._operations.identity(self._operations.find(operation), scope)
+        _, identity = self._find(operation, scope)
         self._engine.secret()
-        existing = self._store.get(identity.digest)
+        existing = self.store.get(identity.digest)
         return existing.record if existing else None
 
     def recover(self, *, limit: int | None = None) -> Recovery:
@@ -248,10 +208,11 @@ class Client(Generic[ResponseT]):
         """
         settled: list[Record] = []
         left: list[Record] = []
-        for number, record in enumerate(self._left_behind(limit)):
+        for number, record in enumerate(self._of_others(limit)):
             if number:
                 self._engine.clock.sleep(1 / RECOVERIES_PER_SECOND)
-            after = self._recover_one(record)
+            existing = self._recoverable(record, self.store.get(record.identity))
+            after = (existing and self._engine.recover(existing, self._cautious(record))) or record
             (settled if after.settled else left).append(after)
         return Recovery(tuple(settled), tuple(left))
 
@@ -269,8 +230,8 @@ class Client(Generic[ResponseT]):
         """
         settled: list[Record] = []
         left: list[Record] = []
-        for record in self._left_behind(limit):
-            existing = self._recoverable(record)
+        for record in self._of_others(limit):
+            existing = self._recoverable(record, self.store.get(record.identity))
             sends = existing is not None and self._engine.would_send(existing, self._cautious(record))
             (settled if sends else left).append(record)
         return Recovery(tuple(settled), tuple(left))
@@ -292,26 +253,9 @@ class Client(Generic[ResponseT]):
             StoreError: the store cannot be used.
         """
         self._engine.secret()
-        operation = self._operations.declared.get(record.operation_name)
-        existing = self._store.get(record.identity)
-        if operation is None:
-            raise UsageError(
-                f"{record.label}: this client's operations= has no {record.operation_name!r}, so no look-up."
-            )
-        if (
-            existing is None
-            or record.actor_id != self._operations.actor
-            or record.origin != origin_of(self._http.base_url)
-        ):
-            raise UsageError(f"{record.label}: belongs to {record.actor_id!r} at {record.origin}, not to {self!r}.")
+        existing, operation = self._recheckable(record, self.store.get(record.identity))
         if existing.record.settled:
             return existing.record
-        if self._is_held(existing) or existing.record.status is Status.PENDING:
-            raise UsageError(
-                f"{record.label}: is being sent or was not sent, so there is nothing to look up; run it again."
-            )
-        if not looks_up(operation, self._provider.lookup):
-            raise UsageError(f"{record.label}: has no look-up; give the operation reconcile=, see samekey.lookups.")
         return self._engine.recheck(existing, operation) or existing.record
 
     def close(self) -> None:
@@ -320,39 +264,13 @@ class Client(Generic[ResponseT]):
             self._engine.close()
         finally:
             if self._owns_store:
-                self._store.close()
+                self.store.close()
             else:
-                self._store.tidy()
+                self.store.tidy()
             if self._owns_http:
                 self._http.close()
 
-    def _left_behind(self, limit: int | None) -> list[Record]:
-        if not self._http.base_url.host:
-            raise UsageError(
-                "recover: this client has no base_url, so nobody can say which records are its own; give one."
-            )
+    def _of_others(self, limit: int | None) -> list[Record]:
+        asked = self._left_behind(limit)
         self._engine.secret()
-        origin = origin_of(self._http.base_url)
-        return self._store.find(statuses=_LEFT_BEHIND, actor_id=self._operations.actor, origin=origin, limit=limit)
-
-    def _recover_one(self, record: Record) -> Record:
-        existing = self._recoverable(record)
-        return record if existing is None else self._engine.recover(existing, self._cautious(record)) or record
-
-    def _recoverable(self, record: Record) -> Existing | None:
-        """The record with its holder, if a recovery may touch it."""
-        existing = self._store.get(record.identity)
-        if existing is None or self._is_held(existing) or record.frozen_request is None:
-            return None
-        same = existing.record.generation == record.generation and record.provider == self._provider.name
-        return existing if same else None
-
-    def _is_held(self, existing: Existing) -> bool:
-        """Whether somebody may be at work on it: of a process of another boot or host only the lease tells (R5b)."""
-        lease = existing.record.lease_expires_at
-        return existing.alive and lease is not None and self._engine.clock.wall() <= lease
-
-    def _cautious(self, record: Record) -> Operation:
-        """The record's operation; where its contract is not at hand, one that asks for caution, as it might."""
-        known = self._operations.declared.get(record.operation_name)
-        return known or Operation(record.operation_name, on_server_error="review")
+        return self.store.find(**asked)

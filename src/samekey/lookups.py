@@ -1,7 +1,7 @@
 """Ready-made look-ups: what became of an action, by reading the API's own objects.
 
-They are made for `Operation(reconcile=…)`. Each asks with GET, follows no redirect, and says in its evidence what it asked and
-which status came back, never a query value or a body.
+They are made for `Operation(reconcile=…)`, under `samekey.Client` and `samekey.AsyncClient` alike. Each asks with GET, follows
+no redirect, and says in its evidence what it asked and which status came back, never a query value or a body.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from samekey._core.model import Record, Reply
 from samekey._core.reading import reference_of
 from samekey.errors import UsageError
 from samekey.http.urls import shown
-from samekey.reconcile import Absent, Found, Inconclusive, LookUp
+from samekey.reconcile import Absent, Ask, Asking, Found, Inconclusive, LookUp, performed
 
 __all__ = ["lookup_get", "lookup_list", "stamp"]
 
@@ -63,8 +63,8 @@ def lookup_get(url: str, *, reference: str = "/id", consistent: bool = False) ->
     """
     _check(url)
 
-    def look_up(http: Any, record: Record) -> Answer:
-        response = http.get(_filled(url, record, quoted=True), follow_redirects=False)
+    def asking(record: Record) -> Asking[Answer]:
+        response = yield Ask("GET", _filled(url, record, quoted=True))
         told = _told(response)
         if response.status_code in GONE:
             return Absent(told, consistent=consistent)
@@ -73,7 +73,7 @@ def lookup_get(url: str, *, reference: str = "/id", consistent: bool = False) ->
         found = reference_of(_reply(response), reference)
         return Found(found, response, told) if found else Inconclusive(f"{told}, without {reference}")
 
-    return look_up
+    return lambda http, record: performed(asking(record), http)
 
 
 def lookup_list(
@@ -107,9 +107,9 @@ def lookup_list(
     for template in (url, *(params or {}).values(), *wanted.values()):
         _check(template)
 
-    def look_up(http: Any, record: Record) -> Answer:
+    def asking(record: Record) -> Asking[Answer]:
         query = {name: _filled(text, record) for name, text in (params or {}).items()}
-        response = http.get(_filled(url, record, quoted=True), params=query or None, follow_redirects=False)
+        response = yield Ask("GET", _filled(url, record, quoted=True), {"params": query or None})
         told = _told(response)
         if response.status_code != OK:
             return Inconclusive(told)
@@ -125,7 +125,7 @@ def lookup_list(
         # The answer is a list: as the write's own result it would mislead.
         return Found(str(named), None, told) if named is not None else Inconclusive(f"{told}, without {reference}")
 
-    return look_up
+    return lambda http, record: performed(asking(record), http)
 
 
 def _matches(item: Any, record: Record, match: Mapping[str, str] | Callable[[Any, Record], bool] | None) -> bool:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from urllib.parse import quote
 
 from samekey._core.model import Record, Reply, Result, later
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from samekey.contracts import Operation
     from samekey.http.library import Library
     from samekey.provider import Lookup
+
+T = TypeVar("T")
 
 CANCEL: Final = "cancel"
 """What an operation says instead of a `reconcile` function to have the profile cancel by key."""
@@ -69,8 +70,53 @@ class Inconclusive:
     evidence: str
 
 
-LookUp = Callable[[Any, Record], Found | Absent | Inconclusive]
-"""`reconcile(http, record)`: looks up what became of an action, by reads only."""
+LookUp = Callable[[Any, Record], Found | Absent | Inconclusive | Awaitable[Found | Absent | Inconclusive]]
+"""`reconcile(http, record)`: looks up what became of an action, by reads only. An `async def` needs `samekey.AsyncClient`."""
+
+Asking = Generator["Ask", Any, "T"]
+"""A look-up that waits for nothing itself: it yields what it asks, gets the responses, and returns what they mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request of a look-up.
+
+    Attributes:
+        method: the HTTP method.
+        url: where it goes.
+        options: of the client's `request`.
+    """
+
+    method: str
+    url: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def of(self, http: Any) -> Any:
+        """The response; of an asynchronous client, what is to be awaited for it."""
+        return http.request(self.method, self.url, follow_redirects=False, **self.options)
+
+
+def performed(asking: Asking[T], http: Any) -> T | Awaitable[T]:
+    """What a look-up brings, or, by an asynchronous client, what is to be awaited for it."""
+    return _awaited(asking, http) if inspect.iscoroutinefunction(http.request) else _asked(asking, http)
+
+
+def _asked(asking: Asking[T], http: Any) -> T:
+    try:
+        ask = next(asking)
+        while True:
+            ask = asking.send(ask.of(http))
+    except StopIteration as end:
+        return cast("T", end.value)
+
+
+async def _awaited(asking: Asking[T], http: Any) -> T:
+    try:
+        ask = next(asking)
+        while True:
+            ask = asking.send(await ask.of(http))
+    except StopIteration as end:
+        return cast("T", end.value)
 
 
 def looks_up(operation: Operation, lookup: Lookup | None) -> bool:
@@ -89,6 +135,36 @@ def look_up(
 
     What it raises is inconclusive.
     """
+    ask = _question(operation, lookup, record, now)
+    if isinstance(ask, LookedUp):
+        return ask
+    try:
+        answer = ask(http, record)
+    except Exception as error:  # noqa: BLE001 - a look-up that fails proves nothing
+        return _raised(error)
+    return _understood(answer, library)
+
+
+async def look_up_async(
+    operation: Operation, lookup: Lookup | None, http: Any, library: Library[Any, Any], record: Record, now: datetime
+) -> LookedUp:
+    """As `look_up`, with an asynchronous client; `reconcile` may be synchronous or asynchronous."""
+    ask = _question(operation, lookup, record, now)
+    if isinstance(ask, LookedUp):
+        return ask
+    try:
+        answer = ask(http, record)
+        if inspect.isawaitable(answer):
+            answer = await answer
+    except Exception as error:  # noqa: BLE001 - a look-up that fails proves nothing
+        return _raised(error)
+    return _understood(answer, library)
+
+
+def _question(
+    operation: Operation, lookup: Lookup | None, record: Record, now: datetime
+) -> Callable[[Any, Record], Any] | LookedUp:
+    """Who is asked; or the answer, if there is nobody to ask."""
     ask: Callable[[Any, Record], Any] = operation.reconcile
     # What is known to have had its effect is never undone.
     if (
@@ -97,15 +173,21 @@ def look_up(
         and lookup.kind == CANCEL
         and record.response_reference is None
     ):
-        ask = partial(_cancel, lookup, now)
-    elif lookup is not None and (record.response_reference if lookup.kind == "by_id" else ask is None):
-        ask = partial(_ask, lookup)
-    elif record.response_reference is not None:
+        known = lookup
+        return lambda http, record: performed(_cancel(known, now, record), http)
+    if lookup is not None and (record.response_reference if lookup.kind == "by_id" else ask is None):
+        known = lookup
+        return lambda http, record: performed(_ask(known, record), http)
+    if record.response_reference is not None:
         return LookedUp(INCONCLUSIVE, "the profile has no look-up by id", final=True)
-    try:
-        answer = ask(http, record)
-    except Exception as error:  # noqa: BLE001 - a look-up that fails proves nothing
-        return LookedUp(INCONCLUSIVE, f"it raised {type(error).__name__}")
+    return ask
+
+
+def _raised(error: Exception) -> LookedUp:
+    return LookedUp(INCONCLUSIVE, f"it raised {type(error).__name__}")
+
+
+def _understood(answer: Any, library: Library[Any, Any]) -> LookedUp:
     match answer:
         case Found():
             return LookedUp(FOUND, answer.evidence[:MAX_EVIDENCE], _result(answer, library))
@@ -119,11 +201,11 @@ def look_up(
             return _not_an_answer(answer)
 
 
-def _ask(lookup: Lookup, http: Any, record: Record) -> Found | Absent | Inconclusive:
+def _ask(lookup: Lookup, record: Record) -> Asking[Found | Absent | Inconclusive]:
     """The profile's own look-up."""
     reference = record.response_reference
     url = _address(lookup, record)
-    response = http.get(url, follow_redirects=False)
+    response = yield Ask("GET", url)
     shown = f"GET {url}: HTTP {response.status_code}"
     if response.status_code != OK:
         # A list that is not there says nothing of what would be in it.
@@ -142,10 +224,10 @@ def _ask(lookup: Lookup, http: Any, record: Record) -> Found | Absent | Inconclu
     return Found(ids[0], None, shown) if ids[0] else Absent(f"{shown}, with no object")
 
 
-def _cancel(lookup: Lookup, now: datetime, http: Any, record: Record) -> LookedUp:
+def _cancel(lookup: Lookup, now: datetime, record: Record) -> Asking[LookedUp]:
     """Undoes what the key has done. The write itself may still be on its way, so only a late answer counts."""
     url = _address(lookup, record)
-    response = http.post(url, json={lookup.member: record.idempotency_key}, follow_redirects=False)
+    response = yield Ask("POST", url, {"json": {lookup.member: record.idempotency_key}})
     shown = f"POST {url}: HTTP {response.status_code}"
     if not response.is_success:
         return LookedUp(INCONCLUSIVE, shown)

@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from samekey._core import words
 from samekey._core.keys import Identity, Scope, identify, scope_texts
@@ -15,8 +15,10 @@ from samekey.contracts import Operation, RetryPolicy
 from samekey.errors import UsageError
 from samekey.http.checks import attempt_seconds
 from samekey.http.guard import build_client, check_client
-from samekey.http.library import HTTPX, Library, library_of
-from samekey.stores import AsyncMemoryStore, MemoryStore, Store
+from samekey.http.library import HTTPX, HTTPX_ASYNC, Library, library_of
+from samekey.stores import AsyncMemoryStore, AsyncStore, MemoryStore, Store
+
+StoreT = TypeVar("StoreT")
 
 SHORT_SECRET_BYTES: Final = 16
 """Below this a secret is guessable, and so are the keys made from it."""
@@ -96,19 +98,21 @@ def check_choices(*, keep: str, freeze: str, actor: object, retry: object, windo
         raise UsageError("window= is how long the API remembers a key; give a positive timedelta.")
 
 
-def http_client(base_url: Any, http: Any, timeout: Any, options: Mapping[str, Any]) -> tuple[Library[Any, Any], Any]:
+def http_client(
+    base_url: Any, http: Any, timeout: Any, options: Mapping[str, Any], *, asynchronous: bool = False
+) -> tuple[Library[Any, Any], Any]:
     """The HTTP library and client below: the one that is given, or one that is made.
 
     Raises:
         UsageError: the given one cannot be used, or brings its own settings.
     """
     if http is None:
-        built: Any = build_client(HTTPX, base_url, timeout, options)
-        return HTTPX, built
+        ours: Library[Any, Any] = HTTPX_ASYNC if asynchronous else HTTPX
+        return ours, build_client(ours, base_url, timeout, options)
     if options or timeout is not None:
         names = ", ".join([*options, *(["timeout"] if timeout is not None else [])])
         raise UsageError(f"http= brings its own settings, so {names} would be ignored; set them on that client.")
-    check_client(http)
+    check_client(http, asynchronous=asynchronous)
     if str(base_url):
         if str(http.base_url).rstrip("/") not in {"", str(base_url).rstrip("/")}:
             raise UsageError("base_url= and the base_url of http= differ; set it on that client only.")
@@ -116,7 +120,21 @@ def http_client(base_url: Any, http: Any, timeout: Any, options: Mapping[str, An
     return library_of(http), http
 
 
-def check_lease(store: Store, http: Any) -> None:
+def check_kind(store: StoreT, *, asynchronous: bool) -> StoreT:
+    """Refuses a store of the other kind.
+
+    Raises:
+        UsageError: it is for event loops and the client is not, or the other way round.
+    """
+    if hasattr(store, "claim") and hasattr(store, "aclose") is not asynchronous:
+        name = type(store).__name__
+        if asynchronous:
+            raise UsageError(f"store=: {name} would block the event loop; give Async{name}, a path or a URL.")
+        raise UsageError(f"store=: {name} is for event loops; give {name.removeprefix('Async')}, a path or a URL.")
+    return store
+
+
+def check_lease(store: Store | AsyncStore, http: Any) -> None:
     """Refuses a store whose lease does not cover an attempt.
 
     Raises:
@@ -127,7 +145,7 @@ def check_lease(store: Store, http: Any) -> None:
         raise UsageError(lease_too_short(store.lease, seconds))
 
 
-def check_durable(store: Store, label: str) -> None:
+def check_durable(store: Store | AsyncStore, label: str) -> None:
     """Refuses an API without keys on a store that can lose a claim: nothing would prevent a second send (R17).
 
     Raises:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import httpx2
 import pytest
 import respx
 import tenacity
@@ -19,6 +21,7 @@ from samekey._core.model import Moment
 from samekey._drivers.runtime import SystemClock
 from samekey.stores import MemoryStore
 from samekey.testing import FlakyServer
+from tests.client.views import AsyncFakeClock, View, event_loop
 
 DAY = timedelta(days=1)
 AT_ONCE = samekey.RetryPolicy(attempts=5, wait=tenacity.wait_none(), budget=None)
@@ -46,14 +49,16 @@ class FakeClock:
         return self.now().wall
 
     def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.passed += seconds
+        if seconds:
+            self.slept.append(seconds)
+            self.passed += seconds
 
 
 def fake_clock(client: samekey.Client) -> FakeClock:
     """Gives a client a clock that does not wait."""
     clock = FakeClock()
-    client._engine.clock = clock
+    engine: Any = client._engine
+    engine.clock = AsyncFakeClock(clock) if isinstance(client, View) else clock
     return clock
 
 
@@ -86,8 +91,67 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "store" / "samekey.db"
 
 
+@dataclass(frozen=True)
+class Flavour:
+    """Which client the suite is run with.
+
+    Attributes:
+        module: the HTTP library.
+        backend: the event loop's; None for the synchronous client.
+    """
+
+    module: Any
+    backend: str | None = None
+
+    def build(self, stack: ExitStack, url: str, options: dict[str, Any]) -> samekey.Client:
+        """A client, closed at the end. One that brings its own HTTP client is synchronous."""
+        given = dict(options)
+        asynchronous = self.backend is not None
+        if self.module is not httpx:
+            own = {name: given.pop(name) for name in list(given) if name not in OURS}
+            own.setdefault("timeout", self.module.Timeout(30, connect=5))
+            own.setdefault("verify", False)
+            make = self.module.AsyncClient if asynchronous else self.module.Client
+            given["http"] = make(**own)
+            if not asynchronous:
+                stack.enter_context(given["http"])
+        if self.backend is None:
+            return stack.enter_context(samekey.Client(url, **given))
+        portal = stack.enter_context(event_loop(self.backend))
+        if "http" in given:
+            stack.callback(portal.call, given["http"].aclose)
+        if isinstance(given.get("store"), MemoryStore):
+            given["store"] = "memory://"
+        return stack.enter_context(View(portal, samekey.AsyncClient(url, **given)))  # type: ignore[arg-type]
+
+
+OURS = frozenset(inspect.signature(samekey.Client).parameters) - {"timeout", "httpx_client_options"}
+FLAVOURS = {
+    "sync": Flavour(httpx),
+    "sync-httpx2": Flavour(httpx2),
+    "asyncio": Flavour(httpx, "asyncio"),
+    "trio-httpx2": Flavour(httpx2, "trio"),
+}
+OVER_RESPX = {"sync": Flavour(httpx), "asyncio": Flavour(httpx, "asyncio"), "trio": Flavour(httpx, "trio")}
+
+synchronous = pytest.mark.parametrize("flavour", ["sync"], indirect=True)
+"""For tests of threads, signals and processes, and of what a synchronous client is given."""
+
+
+@pytest.fixture(params=FLAVOURS)
+def flavour(request: pytest.FixtureRequest) -> Flavour:
+    """Each kind of client over a socket."""
+    return FLAVOURS[request.param]
+
+
+@pytest.fixture(params=OVER_RESPX)
+def mocked(request: pytest.FixtureRequest) -> Flavour:
+    """Each kind of client that respx can patch."""
+    return OVER_RESPX[request.param]
+
+
 @pytest.fixture
-def connect(server: FlakyServer, path: Path) -> Iterator[Connect]:
+def connect(server: FlakyServer, path: Path, flavour: Flavour) -> Iterator[Connect]:
     """Makes clients of the server, by default with a declared window and the one store."""
     with ExitStack() as stack:
 
@@ -98,7 +162,7 @@ def connect(server: FlakyServer, path: Path) -> Iterator[Connect]:
             if "provider" not in options:
                 defaults["window"] = DAY
             url = server.url if base_url is None else base_url
-            return stack.enter_context(samekey.Client(url, **(defaults | options)))
+            return flavour.build(stack, url, defaults | options)
 
         yield make
 
@@ -121,7 +185,8 @@ def api() -> Iterator[respx.MockRouter]:
 
 
 @pytest.fixture
-def shop() -> Iterator[samekey.Client]:
+def shop(mocked: Flavour) -> Iterator[samekey.Client]:
     """A client of `api`."""
-    with samekey.Client(API, window=DAY, store=MemoryStore(), retry=AT_ONCE, verify=False) as client:
-        yield client
+    with ExitStack() as stack:
+        options = {"window": DAY, "store": MemoryStore(), "retry": AT_ONCE, "verify": False}
+        yield mocked.build(stack, API, options)

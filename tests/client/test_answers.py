@@ -11,6 +11,7 @@ import respx
 import samekey
 from samekey.stores import MemoryStore
 from tests.client.conftest import API, AT_ONCE, BODY, DAY, OK, ONCE, create_order, known, post
+from tests.client.views import View
 
 JSON = {"content-type": "application/json"}
 PAGE = {"content-type": "text/html"}
@@ -201,9 +202,15 @@ def test_a_look_up_that_finds_it_settles_it(api: respx.MockRouter, shop: samekey
         response = http.get("/orders", params={"key": record.idempotency_key})
         return samekey.Found("order_9", response if with_response else None, "1 of 1")
 
+    async def reconcile_async(http: httpx.AsyncClient, record: samekey.Record) -> samekey.Found:
+        asked.append(record)
+        response = await http.get("/orders", params={"key": record.idempotency_key})
+        return samekey.Found("order_9", response if with_response else None, "1 of 1")
+
     api.post("/orders").respond(500)
     api.get("/orders").respond(200, json={"id": "order_9"})
-    looked_up = create_order.replace(on_server_error="review", reconcile=reconcile)
+    ask: Any = reconcile_async if isinstance(shop, View) else reconcile
+    looked_up = create_order.replace(on_server_error="review", reconcile=ask)
     with shop.action(looked_up, scope={"order": 1}) as action:
         response = action.post("/orders", json=BODY)
     assert (action.reference, action.status, response.status_code) == (

@@ -10,7 +10,13 @@ import pytest
 
 import samekey
 from samekey.testing import FlakyServer
-from tests.client.conftest import Connect, create_order, post
+from tests.client.conftest import FLAVOURS, Connect, Flavour, create_order, post
+
+
+@pytest.fixture
+def flavour() -> Flavour:
+    """Processes are forked from a thread, not from an event loop."""
+    return FLAVOURS["sync"]
 
 
 def in_child(work: Callable[[], object]) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 import samekey
 from samekey.testing import Fault, FlakyServer
-from tests.client.conftest import BODY, ONCE, Connect, create_order
+from tests.client.conftest import BODY, ONCE, Connect, create_order, synchronous
 
 
 class VendorError(Exception):
@@ -42,6 +42,7 @@ def test_an_exception_after_a_success_is_told_that_it_succeeded(client: samekey.
     assert raised.value.__notes__ == [SUCCEEDED]
 
 
+@synchronous
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 def test_so_is_an_interrupt(client: samekey.Client, kind: type[BaseException]) -> None:
     with pytest.raises(kind) as raised, client.action(create_order, scope={"order": 1}) as action:
@@ -84,6 +85,7 @@ def test_so_is_not_sent(server: FlakyServer, connect: Connect) -> None:
     assert isinstance(raised.value.__cause__, VendorError)
 
 
+@synchronous
 def test_an_interrupt_after_an_unknown_outcome_goes_on_with_a_note(server: FlakyServer, connect: Connect) -> None:
     server.script(Fault.COMMIT_THEN_DROP)
     with pytest.raises(KeyboardInterrupt) as raised:

@@ -10,7 +10,7 @@ import pytest
 
 import samekey
 from samekey.testing import Fault, FlakyServer
-from tests.client.conftest import BODY, DAY, ONCE, Connect, create_order, known, post
+from tests.client.conftest import BODY, DAY, ONCE, Connect, create_order, known, post, synchronous
 
 FORM = {"data": {"total": "19.99"}}
 
@@ -61,6 +61,7 @@ def test_a_profile_of_another_name_that_puts_the_key_in_the_same_place_goes_on(
     assert (action.recovered, len(server.effects)) == (True, 1)
 
 
+@synchronous
 def test_what_was_sent_without_a_key_is_never_sent_again_with_one(server: FlakyServer, connect: Connect) -> None:
     def interrupt(_request: httpx.Request) -> httpx.Response:
         raise KeyboardInterrupt

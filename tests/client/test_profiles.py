@@ -12,7 +12,8 @@ import respx
 import samekey
 from samekey.stores import MemoryStore
 from samekey.testing import Fault, FlakyServer
-from tests.client.conftest import AT_ONCE, BODY, DAY, ONCE, Connect, create_order, fake_clock, post
+from tests.client.conftest import AT_ONCE, BODY, DAY, ONCE, Connect, create_order, fake_clock, post, synchronous
+from tests.client.views import View
 
 API = "https://api.stripe.com"
 CHARGE = httpx.Response(200, json={"id": "ch_1"})
@@ -157,6 +158,7 @@ def test_without_keys_a_refusal_is_a_refusal(server: FlakyServer, connect: Conne
         post(connect(provider="keyless"))
 
 
+@synchronous
 def test_without_keys_every_write_goes_out_on_a_fresh_connection(server: FlakyServer, connect: Connect) -> None:
     client = connect(provider="keyless")
     connected: list[str] = []
@@ -174,8 +176,13 @@ def test_without_keys_a_look_up_can_tell(server: FlakyServer, connect: Connect) 
     def reconcile(http: httpx.Client, record: samekey.Record) -> samekey.Found:
         return samekey.Found("order_1", http.get("/orders/order_1"), f"order {record.scope['order']}")
 
+    async def reconcile_async(http: httpx.AsyncClient, record: samekey.Record) -> samekey.Found:
+        return samekey.Found("order_1", await http.get("/orders/order_1"), f"order {record.scope['order']}")
+
     server.script(Fault.COMMIT_THEN_DROP)
-    action = post(connect(provider="keyless"), operation=create_order.replace(reconcile=reconcile))
+    client = connect(provider="keyless")
+    ask: Any = reconcile_async if isinstance(client, View) else reconcile
+    action = post(client, operation=create_order.replace(reconcile=ask))
     assert (action.reference, action.status) == ("order_1", samekey.Status.SUCCEEDED)
     assert [seen.method for seen in server.requests] == ["POST", "GET"]
 

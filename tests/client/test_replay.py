@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import pickle
 
-import httpx
 import pytest
 
 import samekey
 from samekey.testing import Fault, FlakyServer
-from tests.client.conftest import BODY, Connect, create_order, post
+from tests.client.conftest import BODY, Connect, Flavour, create_order, post
 
 
-def test_a_repeat_returns_the_stored_response_and_sends_nothing(server: FlakyServer, connect: Connect) -> None:
+def test_a_repeat_returns_the_stored_response_and_sends_nothing(
+    server: FlakyServer, connect: Connect, flavour: Flavour
+) -> None:
     with connect() as first, first.action(create_order, scope={"order": 1}) as made:
         original = made.post("/orders", json=BODY)
     with connect() as second, second.action(create_order, scope={"order": 1}) as again:
         stored = again.post("/orders", json=BODY)
 
     assert len(server.requests) == 1
-    assert type(stored) is httpx.Response
+    assert type(stored) is flavour.module.Response
     assert stored.raise_for_status() is stored
     assert (stored.status_code, stored.content, stored.json()) == (201, original.content, original.json())
     assert stored.headers["location"] == original.headers["location"]
@@ -61,13 +62,13 @@ def test_what_an_earlier_run_left_unknown_is_recovered(server: FlakyServer, conn
     assert len(server.effects) == 1
 
 
-def test_a_body_that_was_not_kept_cannot_be_taken_for_an_empty_one(connect: Connect) -> None:
+def test_a_body_that_was_not_kept_cannot_be_taken_for_an_empty_one(connect: Connect, flavour: Flavour) -> None:
     client = connect(keep="reference")
     post(client)
     with client.action(create_order, scope={"order": 1}) as action:
         response = action.post("/orders", json=BODY)
     assert (response.status_code, action.reference) == (201, "order_1")
-    assert isinstance(response, httpx.Response)
+    assert isinstance(response, flavour.module.Response)
     assert response.raise_for_status() is response
     for read in (lambda: response.content, lambda: response.text, response.json, response.read):
         with pytest.raises(samekey.UsageError, match=r"the body of this earlier result was not kept"):

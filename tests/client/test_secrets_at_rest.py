@@ -11,7 +11,7 @@ import pytest
 
 import samekey
 from samekey.testing import Fault, FlakyServer
-from tests.client.conftest import ONCE, Connect, create_order, post
+from tests.client.conftest import ONCE, Connect, create_order, post, synchronous
 
 SECRETS = [
     b"s3cret-bearer",
@@ -101,6 +101,7 @@ def test_a_refusal_shows_no_secret_of_its_request(server: FlakyServer, connect: 
     assert "s3cret" not in f"{response.request.url} {response.request.headers} {response.request.read()!r}"
 
 
+@synchronous
 def test_log_lines_show_no_scope_no_payload_and_no_more_than_eight_digits_of_a_key(
     server: FlakyServer, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:

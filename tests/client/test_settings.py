@@ -14,7 +14,14 @@ import pytest
 import samekey
 from samekey.stores import MemoryStore, SQLiteStore
 from samekey.testing import Fault, FlakyServer
-from tests.client.conftest import BODY, DAY, Connect, create_order, post
+from tests.client.conftest import BODY, DAY, FLAVOURS, Connect, Flavour, create_order, post
+
+
+@pytest.fixture
+def flavour() -> Flavour:
+    """What a synchronous client is given."""
+    return FLAVOURS["sync"]
+
 
 SECRET = "a secret of a whole fleet"
 

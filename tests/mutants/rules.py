@@ -89,16 +89,16 @@ RULES = (
     rule(
         "r5b_ctrl_c_forgets_a_complete_answer",
         "R5b",
-        "_drivers/sync.py",
-        "if isinstance(step, Send) and ports.sent is not None:",
-        "if isinstance(step, Send) and ports.sent is step:",
+        "_drivers/course.py",
+        "if isinstance(step, Send) and books.sent is not None:",
+        "if isinstance(step, Send) and books.sent is step:",
     ),
     rule(
         "r5b_ctrl_c_comes_before_the_settlement",
         "R5b",
-        "_drivers/sync.py",
-        "if interruption is not None and not isinstance(step, Settle):",
-        "if interruption is not None:",
+        "_drivers/course.py",
+        "while self._interruption is not None and not isinstance(self.step, (Settle, Done)):",
+        "while self._interruption is not None and not isinstance(self.step, Done):",
         # Settle.interrupted answers with itself: that the loop asks is not yet a loss.
         Edit(
             "_core/steps.py",

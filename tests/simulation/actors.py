@@ -109,7 +109,7 @@ def _ports(world: World, process: Process, action: str, request: Outgoing) -> Po
         return _look_up(world, action)
 
     store: Any = ProcessStore(world, process)  # has the verbs that the driver asks
-    ports = Ports(store, clock, None, process.unfinished, send, look_up)
+    ports = Ports(store=store, clock=clock, budget=None, unfinished=process.unfinished, send=send, look_up=look_up)
     return ports
 
 

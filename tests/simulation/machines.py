@@ -269,7 +269,8 @@ class SimClock:
 
     def sleep(self, seconds: float) -> None:
         """Lets the others go on."""
-        self._world.wait_until(self._world.now + seconds)
+        if seconds:
+            self._world.wait_until(self._world.now + seconds)
 
 
 class DriverClock(SimClock):

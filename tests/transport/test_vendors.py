@@ -13,12 +13,16 @@ import pytest
 
 import samekey
 from samekey.testing import Fault, FlakyServer
+from tests.transport import async_vendors, vendors
 from tests.transport.conftest import AT_ONCE, ONCE
-from tests.transport.vendors import VENDORS, run
 
 ROOT = Path(__file__).parents[2]
 
-every_vendor = pytest.mark.parametrize("name", VENDORS)
+every_vendor = pytest.mark.parametrize(
+    ("sdk", "name"),
+    [(module, name) for module in (vendors, async_vendors) for name in module.VENDORS],
+    ids=[*vendors.VENDORS, *(f"async_{name}" for name in async_vendors.VENDORS)],
+)
 
 
 def object_id(made: Any) -> Any:
@@ -26,39 +30,43 @@ def object_id(made: Any) -> Any:
 
 
 @every_vendor
-def test_a_lost_reply_has_one_effect_and_the_sdks_own_result(server: FlakyServer, path: Path, name: str) -> None:
+def test_a_lost_reply_has_one_effect_and_the_sdks_own_result(
+    server: FlakyServer, path: Path, sdk: Any, name: str
+) -> None:
     server.script(Fault.COMMIT_THEN_DROP, Fault.DROP_BEFORE)
-    made, action = run(name, server.url, str(path), retry=AT_ONCE)
-    assert isinstance(made, VENDORS[name][1])
+    made, action = sdk.run(name, server.url, str(path), retry=AT_ONCE)
+    assert isinstance(made, sdk.VENDORS[name][1])
     assert (len(server.effects), len(server.requests), action.attempts) == (1, 3, 3)
     assert len({(request.target, request.body, request.headers) for request in server.requests}) == 1
     assert {request.key for request in server.requests} == {action.key}
-    again, repeated = run(name, server.url, str(path))
+    again, repeated = sdk.run(name, server.url, str(path))
     assert (type(again), object_id(again), repeated.replayed) == (type(made), object_id(made), True)
     assert len(server.requests) == 3
 
 
 @every_vendor
 def test_the_sdks_own_retries_send_nothing_and_our_verdict_comes_through(
-    server: FlakyServer, path: Path, name: str
+    server: FlakyServer, path: Path, sdk: Any, name: str
 ) -> None:
     server.script(Fault.COMMIT_THEN_DROP, Fault.COMMIT_THEN_DROP, Fault.COMMIT_THEN_DROP)
     with pytest.raises(samekey.OutcomeUnknownError) as raised:
-        run(name, server.url, str(path), retry=ONCE)
+        sdk.run(name, server.url, str(path), retry=ONCE)
     assert (len(server.requests), raised.value.status) == (1, samekey.Status.UNKNOWN)
     server.script()
-    made, action = run(name, server.url, str(path))
-    assert isinstance(made, VENDORS[name][1])
+    made, action = sdk.run(name, server.url, str(path))
+    assert isinstance(made, sdk.VENDORS[name][1])
     assert (len(server.effects), action.recovered) == (1, True)
 
 
 @pytest.mark.slow
 @every_vendor
-def test_killed_in_the_middle_and_run_again_there_is_one_effect(server: FlakyServer, path: Path, name: str) -> None:
+def test_killed_in_the_middle_and_run_again_there_is_one_effect(
+    server: FlakyServer, path: Path, sdk: Any, name: str
+) -> None:
     arrived = threading.Event()
     server.on_request = lambda _seen: arrived.set()
     server.script(Fault.STALL)
-    command = [sys.executable, "-m", "tests.transport.vendors", name, server.url, str(path)]
+    command = [sys.executable, "-m", sdk.__name__, name, server.url, str(path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         assert arrived.wait(60)
         child.kill()

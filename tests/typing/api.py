@@ -18,6 +18,33 @@ from samekey import contract_files, stores
 from samekey.lookups import lookup_get, lookup_list, stamp
 from samekey.testing import FaultTransport, FlakyServer, ProbeFact, ProbeRequest, ProbeResult, ProbeVerdict, probe
 
+# --- event loops ----------------------------------------------------------------------------------------
+
+
+async def on_an_event_loop(other: httpx2.AsyncClient) -> None:
+    async with samekey.AsyncClient("https://api.shop.example", provider="stripe-v1") as client:
+        assert_type(client, samekey.AsyncClient[httpx.Response])
+        async with client.action("create_order", scope={"cart": "c-9"}) as action:
+            assert_type(action, samekey.AsyncAction[httpx.Response])
+            assert_type(await action.post("/orders", json={}), httpx.Response)
+        assert_type(await client.record("create_order", scope={"cart": "c-9"}), samekey.Record | None)
+        assert_type(await client.recover(limit=3), samekey.Recovery)
+        async with client.batch().action("create_order", scope={"cart": "c-9"}) as action:
+            assert_type(await action.put("/orders"), httpx.Response)
+    second = samekey.AsyncClient(http=other, window=timedelta(days=1))
+    async with second.action("create_order", scope={"cart": "c-9"}) as other_action:
+        assert_type(await other_action.post("/orders"), httpx2.Response)
+    httpx.AsyncClient(transport=samekey.AsyncTransport(provider="increase"))
+    httpx2.AsyncClient(transport=samekey.AsyncTransport(provider="increase"))
+
+
+async def look_up_async(http: httpx.AsyncClient, record: samekey.Record) -> samekey.Found | samekey.Inconclusive:
+    response = await http.get("/orders", params={"key": record.idempotency_key})
+    return samekey.Found("1", response) if response.is_success else samekey.Inconclusive("no")
+
+
+samekey.Operation("create_order", reconcile=look_up_async)
+
 # --- contracts ------------------------------------------------------------------------------------------
 
 create_order = samekey.Operation(

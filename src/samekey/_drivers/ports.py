@@ -1,18 +1,20 @@
 """What a driver needs from outside, and the small things that every driver does with it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
-from samekey._core.model import Failure, Record, Reply
+from samekey._core.model import Event, Failure, Record, Reply
 from samekey._core.run import Done, LookedUp
 from samekey._core.states import Status
-from samekey._core.steps import Reservation, Send
-from samekey._core.verbs import Claimed, StoreFailed
+from samekey._core.steps import Reservation, Send, Sleep
+from samekey._core.verbs import Claimed, Existing, Renewed, StoreFailed
 from samekey._core.verdicts import nothing_done
-from samekey._drivers.runtime import Budget, Clock, Unfinished
+from samekey._drivers.runtime import AsyncClock, Budget, Clock, Clocks, Unfinished
 from samekey.errors import StoreError, StoreUnavailableError
-from samekey.stores import Store
+from samekey.stores import AsyncStore, Store
 from samekey.telemetry import log
 
 
@@ -29,29 +31,24 @@ class Sent(Protocol):
     def error(self) -> BaseException | None: ...
 
 
-@dataclass(slots=True)
-class Ports:
-    """What the loop needs from outside, for one action.
+@dataclass(slots=True, kw_only=True)
+class Books:
+    """What is kept of one run besides its step: what needs no waiting.
 
     Attributes:
-        store: where the record lives.
-        clock: reads and passes time.
+        clock: reads time.
         budget: the origin's retry budget; None for none.
         unfinished: what is still to be written.
-        send: makes one attempt; raises nothing that the attempt itself caused.
-        look_up: asks the contract's `reconcile`.
         sent: what the last attempt brought.
-        interruption: what interrupted that attempt (Ctrl-C, exit), if anything did.
+        interruption: what interrupted that attempt (Ctrl-C, exit, a cancellation), if anything did.
         attempting: whether the attempt was begun; set by `send` when all is ready for it.
         cause: what the store raised last.
+        held: running tasks, to be released at the end whatever happens.
     """
 
-    store: Store
-    clock: Clock
+    clock: Clocks
     budget: Budget | None
     unfinished: Unfinished
-    send: Callable[[Send], Sent]
-    look_up: Callable[[Record], LookedUp]
     sent: Sent | None = None
     interruption: BaseException | None = None
     attempting: bool = False
@@ -86,9 +83,32 @@ class Ports:
             case _:
                 pass
 
-    def hold(self, record: Record) -> None:
-        """Remembers a running task, to be released at the end whatever happens."""
-        self.held.append((record.identity, record.generation, record.fence))
+    def renewed(self, answer: Renewed | Existing | StoreFailed) -> None:
+        """Keeps the books of a renewal."""
+        if isinstance(answer, Renewed):
+            self.held.append((answer.record.identity, answer.record.generation, answer.record.fence))
+
+    def begin_attempt(self) -> None:
+        """Nothing is known of an attempt that is only about to be made."""
+        self.sent, self.attempting = None, False
+
+    def attempted(self, sent: Sent) -> None:
+        """What an attempt brought, and what interrupted it; an error that the attempt itself caused is none."""
+        self.sent = sent
+        self.interruption = None if sent.failure is not None and not sent.failure.interrupted else sent.error
+
+    def granted(self, step: Sleep) -> bool:
+        """Whether the retry budget allows to send again; the wait for it is told."""
+        if self.budget is not None and not self.budget.withdraw(self.clock.now().boot_time):
+            return False
+        attempt, policy = step.attempt, step.run.plan.backoff
+        log.waiting(attempt.record, step.seconds, step.run.sent + 1, policy.attempts, attempt.judgement.summary)
+        return True
+
+    def let_go(self, release: Callable[[str, int, int], None]) -> None:
+        """Nothing runs any more."""
+        for held in self.held:
+            release(*held)
 
     def finish(self, done: Done) -> None:
         """What is left to do once the outcome is known."""
@@ -98,9 +118,31 @@ class Ports:
             log.warn(record, "unrecorded", "the outcome could not be stored; it will be tried again")
 
 
-def interruption_of(sent: Sent) -> BaseException | None:
-    """What interrupted an attempt; an error that the attempt itself caused is none."""
-    return None if sent.failure is not None and not sent.failure.interrupted else sent.error
+@dataclass(slots=True, kw_only=True)
+class Ports(Books):
+    """What the synchronous loop needs from outside, for one action.
+
+    Attributes:
+        store: where the record lives.
+        clock: reads and passes time.
+        send: makes one attempt; raises nothing that the attempt itself caused.
+        look_up: asks the contract's `reconcile`.
+    """
+
+    store: Store
+    clock: Clock
+    send: Callable[[Send], Sent]
+    look_up: Callable[[Record], LookedUp]
+
+
+@dataclass(slots=True, kw_only=True)
+class AsyncPorts(Books):
+    """What the asynchronous loop needs from outside; see `Ports`."""
+
+    store: AsyncStore
+    clock: AsyncClock
+    send: Callable[[Send], Awaitable[Sent]]
+    look_up: Callable[[Record], Awaitable[LookedUp]]
 
 
 def had_succeeded(label: str) -> str:
@@ -114,3 +156,22 @@ def tell_along(interruption: BaseException, done: Done) -> None:
         interruption.add_note(str(done.error))
     elif done.record is not None and (done.reply is not None or done.record.status is Status.SUCCEEDED):
         interruption.add_note(had_succeeded(done.record.label))
+
+
+def notes(done: Done, wall: Callable[[], datetime]) -> Iterator[tuple[Record, Event]]:
+    """The events that are still to be noted at the end."""
+    if done.record is None:
+        return
+    if done.run.drift:
+        yield done.record, Event(wall(), "contract_changed", "; ".join(done.run.drift))
+    if done.note is not None:
+        yield done.record, done.note
+
+
+@contextmanager
+def noting(record: Record, event: Event) -> Iterator[None]:
+    """An event that the store does not take is told; it is no error."""
+    try:
+        yield
+    except StoreError:
+        log.warn(record, "unrecorded", f"the event {event.kind!r} could not be stored")

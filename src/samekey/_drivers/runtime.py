@@ -3,6 +3,9 @@
 import random
 import threading
 import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -17,8 +20,8 @@ MAX_UNRECORDED: Final = 1000
 """Settlements kept in memory for another try; beyond that the oldest are left to the next run, which asks the API."""
 
 
-class Clock(Protocol):
-    """Reads time and passes it. Replace it in tests."""
+class Clocks(Protocol):
+    """Reads time."""
 
     def now(self) -> Moment:
         """The clocks, and the luck of the moment."""
@@ -26,8 +29,19 @@ class Clock(Protocol):
     def wall(self) -> datetime:
         """The wall clock alone, UTC."""
 
+
+class Clock(Clocks, Protocol):
+    """Reads time and passes it. Replace it in tests."""
+
     def sleep(self, seconds: float) -> None:
         """Waits; Ctrl-C ends it."""
+
+
+class AsyncClock(Clocks, Protocol):
+    """Reads time, and passes it without blocking the event loop. Replace it in tests."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits; a cancellation ends it."""
 
 
 @cache
@@ -42,7 +56,7 @@ def boot_id() -> str | None:
 _BOOT_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
-class SystemClock:
+class SystemClocks:
     """The machine's clocks."""
 
     def now(self) -> Moment:
@@ -53,9 +67,25 @@ class SystemClock:
         """The wall clock alone, UTC."""
         return datetime.now(UTC)
 
+
+class SystemClock(SystemClocks):
+    """The machine's clocks, for threads."""
+
     def sleep(self, seconds: float) -> None:
         """Waits; Ctrl-C ends it."""
-        time.sleep(seconds)
+        if seconds:
+            time.sleep(seconds)
+
+
+class AsyncSystemClock(SystemClocks):
+    """The machine's clocks, for event loops."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits; a cancellation ends it."""
+        if seconds:
+            from anyio import sleep
+
+            await sleep(seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +147,22 @@ class Unfinished:
             self.settlements.append(settlement)
             del self.settlements[:-MAX_UNRECORDED]
 
-    def take(self) -> list[Settlement]:
-        """Takes all of them; what fails again is added again."""
+    @contextmanager
+    def taken(self) -> Iterator[Iterator[Settlement]]:
+        """Takes all of them; what fails again is to be added again, and what was not come to at the end is by itself."""
         with self.lock:
             taken, self.settlements = self.settlements, []
-        return taken
+        waiting = deque(taken)
+        try:
+            yield _each(waiting)
+        finally:
+            if waiting:
+                with self.lock:
+                    self.settlements[:0] = waiting
+
+
+def _each(waiting: deque[Settlement]) -> Iterator[Settlement]:
+    """Each in turn, taken off when the next one is asked for."""
+    while waiting:
+        yield waiting[0]
+        waiting.popleft()

@@ -1,22 +1,17 @@
 """Performs the core's steps, one after the other, on the calling thread."""
 
 from collections.abc import Callable
-from typing import TypeVar, assert_never
+from typing import Any, TypeVar, assert_never
 
-from samekey._core.model import Event, Failure
-from samekey._core.run import Done, LookedUp
+from samekey._core.run import Done
 from samekey._core.steps import Await, LookUp, Renew, Reservation, Send, Settle, Sleep, Step
-from samekey._core.verbs import Existing, Renewed, StoreFailed
-from samekey._drivers.ports import Ports, interruption_of, tell_along
+from samekey._core.verbs import Existing, StoreFailed
+from samekey._drivers.course import Course
+from samekey._drivers.ports import Ports, notes, noting
 from samekey.errors import StoreError
-from samekey.stores import Store
 from samekey.telemetry import log
 
-MOST_INTERRUPTIONS = 3
-"""Ctrl-C pressed more often than this while the truth is being written down ends the wait for it."""
-
 T = TypeVar("T")
-A = TypeVar("A")
 
 
 def drive(step: Step, ports: Ports) -> Done:
@@ -25,127 +20,74 @@ def drive(step: Step, ports: Ports) -> Done:
     Raises:
         BaseException: what interrupted it (Ctrl-C, SystemExit, …), after the truth was written down.
     """
-    interruption: BaseException | None = None
-    times = 0
+    course = Course(step, ports)
     try:
-        _settle_unfinished(ports)
-        while not isinstance(step, Done):
+        if ports.unfinished.settlements:
+            _settle_unfinished(ports)
+        while True:
             try:
-                if interruption is not None and not isinstance(step, Settle):
-                    step = step.interrupted(ports.clock.now())
-                    continue
-                step = _perform(step, ports)
-                interruption = interruption or ports.interruption
-            except BaseException as error:  # noqa: BLE001 - the truth is written down, then it goes on
-                interruption = interruption or error
-                times += 1
-                if times > MOST_INTERRUPTIONS:
+                if not course.goes_on():
                     break
-                step = _interrupted(step, ports)
+                course.performed(_perform(course.step, ports))
+            except BaseException as error:  # noqa: BLE001 - the truth is written down, then it goes on
+                course.interrupted(error)
     finally:
-        for held in ports.held:
-            ports.store.release(*held)
-    if isinstance(step, Done):
-        ports.finish(step)
-    if interruption is not None:
-        if isinstance(step, Done):
-            tell_along(interruption, step)
-        raise interruption
-    assert isinstance(step, Done)
-    if step.note is not None or step.run.drift:
-        _note(step, ports)
-    return step
+        ports.let_go(ports.store.release)
+    done = course.end()
+    for record, event in notes(done, ports.clock.wall):
+        with noting(record, event):
+            ports.store.note(record, event)
+    return done
 
 
 def _perform(step: Step, ports: Ports) -> Step:
     store, now = ports.store, ports.clock.now
     match step:
         case Send():
-            ports.sent, ports.attempting = None, False
-            ports.sent = sent = ports.send(step)
-            ports.interruption = interruption_of(sent)
+            ports.begin_attempt()
+            ports.attempted(ports.send(step))
             return step.next(ports.answer, now())
         case Reservation():
-            answer = _ask(ports, store.claim, step.claim)
-            ports.claimed(step, answer)
-            return step.next(answer, now())
+            claimed = _ask(ports, store.claim, step.claim)
+            ports.claimed(step, claimed)
+            return step.next(claimed, now())
         case Settle():
             return step.next(_ask(ports, store.settle, step.settlement), now())
         case Renew():
             renewed = _ask(ports, store.renew, step.renewal)
-            if isinstance(renewed, Renewed):
-                ports.hold(renewed.record)
+            ports.renewed(renewed)
             return step.next(renewed, now())
         case Sleep():
-            return step.next(_pause(step, ports), now())
+            granted = ports.granted(step)
+            ports.clock.sleep(step.seconds if granted else 0)
+            return step.next(granted, now())
         case Await():
             log.awaiting(step.existing.record, step.seconds)
-            return step.next(_ask(ports, _wait(store, step.seconds), step.existing), now())
+            return step.next(_ask(ports, _waited, ports, step), now())
         case LookUp():
-            return step.next(_look_up(step, ports), now())
+            ports.clock.sleep(step.seconds)
+            return step.next(ports.look_up(step.record), now())
         case Done():
             return step
         case _:
             assert_never(step)
 
 
-def _interrupted(step: Step, ports: Ports) -> Step:
-    """The step after an interruption. What an attempt brought, or may have brought, is not forgotten."""
-    now = ports.clock.now()
-    if isinstance(step, Send) and ports.sent is not None:
-        return step.next(ports.answer, now)
-    if isinstance(step, Send) and ports.attempting:
-        return step.next(Failure(sent=True, summary="interrupted while it was being sent", interrupted=True), now)
-    return step if isinstance(step, Done) else step.interrupted(now)
-
-
-def _ask(ports: Ports, verb: Callable[[A], T], argument: A) -> T | StoreFailed:
+def _ask(ports: Ports, verb: Callable[..., T], *arguments: Any) -> T | StoreFailed:
     try:
-        return verb(argument)
+        return verb(*arguments)
     except StoreError as error:
         return ports.failed(error)
 
 
-def _pause(step: Sleep, ports: Ports) -> bool:
-    if ports.budget is not None and not ports.budget.withdraw(ports.clock.now().boot_time):
-        return False
-    attempt, policy = step.attempt, step.run.plan.backoff
-    log.waiting(attempt.record, step.seconds, step.run.sent + 1, policy.attempts, attempt.judgement.summary)
-    ports.clock.sleep(step.seconds)
-    return True
-
-
-def _look_up(step: LookUp, ports: Ports) -> LookedUp:
-    if step.seconds:
-        ports.clock.sleep(step.seconds)
-    return ports.look_up(step.record)
-
-
-def _wait(store: Store, seconds: float) -> Callable[[Existing], Existing | None]:
-    def wait(existing: Existing) -> Existing | None:
-        store.wait(existing, seconds)
-        return store.get(existing.record.identity)
-
-    return wait
+def _waited(ports: Ports, step: Await) -> Existing | None:
+    ports.store.wait(step.existing, step.seconds)
+    return ports.store.get(step.existing.record.identity)
 
 
 def _settle_unfinished(ports: Ports) -> None:
-    for settlement in ports.unfinished.take() if ports.unfinished.settlements else ():
-        if isinstance(_ask(ports, ports.store.settle, settlement), StoreFailed):
-            ports.unfinished.add(settlement)
+    with ports.unfinished.taken() as taken:
+        for settlement in taken:
+            if isinstance(_ask(ports, ports.store.settle, settlement), StoreFailed):
+                ports.unfinished.add(settlement)
     ports.cause = None
-
-
-def _note(done: Done, ports: Ports) -> None:
-    if done.run.drift:
-        _write_note(done, Event(ports.clock.wall(), "contract_changed", "; ".join(done.run.drift)), ports)
-    if done.note is not None:
-        _write_note(done, done.note, ports)
-
-
-def _write_note(done: Done, note: Event, ports: Ports) -> None:
-    if done.record is not None:
-        try:
-            ports.store.note(done.record, note)
-        except StoreError:
-            log.warn(done.record, "unrecorded", f"the event {note.kind!r} could not be stored")

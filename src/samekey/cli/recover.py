@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from samekey._core.model import Record
-    from samekey.client import Recovery
+    from samekey.client_base import Recovery
 
 SendOption = Annotated[
     bool, typer.Option("--send", help="Do it. Without this, only show what would be sent; nothing is.")

@@ -58,12 +58,31 @@ def hold_body(library: Library[Any, Any], request: Any, freeze: str) -> bytes:
     Raises:
         UsageError: the body is larger than what is frozen, or is an asynchronous stream.
     """
+    limit = _limit_for(request, freeze)
+    if not hasattr(request.stream, "__iter__"):
+        raise UsageError("the body is an asynchronous stream, which a synchronous transport cannot read.")
+    return _held(library, request, _joined(request.stream, limit))
+
+
+async def hold_body_async(library: Library[Any, Any], request: Any, freeze: str) -> bytes:
+    """As `hold_body`, for a request of an asynchronous client."""
+    limit = _limit_for(request, freeze)
+    if not hasattr(request.stream, "__aiter__"):
+        raise UsageError("the body is a synchronous stream, which an asynchronous transport cannot read.")
+    joint = _Joint(limit)
+    async for chunk in request.stream:
+        joint.add(chunk)
+    return _held(library, request, joint.whole())
+
+
+def _limit_for(request: Any, freeze: str) -> int | None:
     limit = MAX_FROZEN_BYTES if freeze == "request" else None
     if limit is not None and _announced(request) > limit:
         raise UsageError(_too_large(_announced(request)))
-    if not hasattr(request.stream, "__iter__"):
-        raise UsageError("the body is an asynchronous stream, which a synchronous transport cannot read.")
-    body = _joined(request.stream, limit)
+    return limit
+
+
+def _held(library: Library[Any, Any], request: Any, body: bytes) -> bytes:
     request.stream = library.module.ByteStream(body)
     request.read()
     _frame(request, body)
@@ -90,14 +109,28 @@ def _load_parts(library: Library[Any, Any], request: Any, limit: int | None) -> 
 
 
 def _joined(stream: Iterable[bytes], limit: int | None) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
+    joint = _Joint(limit)
     for chunk in stream:
-        size += len(chunk)
-        if limit is not None and size > limit:
-            raise UsageError(_too_large(size))
-        chunks.append(chunk)
-    return b"".join(chunks)
+        joint.add(chunk)
+    return joint.whole()
+
+
+class _Joint:
+    """The parts of a body, up to a limit."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._chunks: list[bytes] = []
+        self._size = 0
+
+    def add(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        if self._limit is not None and self._size > self._limit:
+            raise UsageError(_too_large(self._size))
+        self._chunks.append(chunk)
+
+    def whole(self) -> bytes:
+        return b"".join(self._chunks)
 
 
 def _too_large(size: int) -> str:

@@ -111,7 +111,9 @@ def build_client(
     except module.InvalidURL:
         raise UsageError("base_url= cannot be parsed.") from None
     except TypeError as error:
-        raise UsageError(f"{library.name}.Client cannot be built: {_unknown_option(error)}") from None
+        raise UsageError(
+            f"{library.name}.{library.client.__name__} cannot be built: {_unknown_option(error)}"
+        ) from None
     check_client(client, asynchronous=issubclass(library.client, module.AsyncClient))
     if "cookies" not in given:
         cookies.spare(client, module)

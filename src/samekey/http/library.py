@@ -43,6 +43,9 @@ class Library(Generic[ClientT, ResponseT]):
 HTTPX: Final = Library(httpx.__name__, httpx.Client, httpx.Response, httpx)
 """The library of the clients that we build ourselves."""
 
+HTTPX_ASYNC: Final = Library(httpx.__name__, httpx.AsyncClient, httpx.Response, httpx)
+"""The same for event loops."""
+
 
 @overload
 def library_of(client: httpx.Client) -> Library[httpx.Client, httpx.Response]: ...
@@ -72,10 +75,10 @@ def library_of(client: object) -> Library[Any, Any]:
     )
 
 
-def library_named(name: str) -> Library[Any, Any]:
-    """The library of a name that has been imported, with its synchronous client."""
+def library_named(name: str, *, asynchronous: bool = False) -> Library[Any, Any]:
+    """The library of a name that has been imported, with its synchronous or asynchronous client."""
     module: Any = sys.modules[name]
-    return _library(module, module.Client)
+    return _library(module, module.AsyncClient if asynchronous else module.Client)
 
 
 @cache

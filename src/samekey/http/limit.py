@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -12,13 +12,17 @@ class AnswerTooLongError(Exception):
 
 
 def limit_answers(module: Any, client: Any, most: int) -> None:
-    """Ends an answer of which more than `most` bytes came over the wire. For a synchronous client."""
+    """Ends an answer of which more than `most` bytes came over the wire."""
+    asynchronous = isinstance(client, module.AsyncClient)
 
     def limit(response: Any) -> None:
-        response.stream = _limited(module)(response.stream, most)
+        response.stream = _limited(module, asynchronous=asynchronous)(response.stream, most)
+
+    async def limit_async(response: Any) -> None:
+        limit(response)
 
     hooks: dict[str, list[Callable[..., Any]]] = client.event_hooks
-    client.event_hooks = {**hooks, "response": [*hooks["response"], limit]}
+    client.event_hooks = {**hooks, "response": [*hooks["response"], limit_async if asynchronous else limit]}
 
 
 class _Limited:
@@ -26,20 +30,29 @@ class _Limited:
 
     def __init__(self, stream: Any, most: int) -> None:
         self._stream = stream
-        self._most = most
+        self._left = most
+
+    def _count(self, chunk: bytes) -> bytes:
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise AnswerTooLongError
+        return chunk
 
     def __iter__(self) -> Iterator[bytes]:
-        size = 0
         for chunk in self._stream:
-            size += len(chunk)
-            if size > self._most:
-                raise AnswerTooLongError
-            yield chunk
+            yield self._count(chunk)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._stream:
+            yield self._count(chunk)
 
     def close(self) -> None:
         self._stream.close()
 
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
 
 @cache
-def _limited(module: Any) -> type[Any]:
-    return type("Limited", (_Limited, module.SyncByteStream), {})
+def _limited(module: Any, *, asynchronous: bool) -> type[Any]:
+    return type("Limited", (_Limited, module.AsyncByteStream if asynchronous else module.SyncByteStream), {})

@@ -11,7 +11,7 @@ from samekey._core.model import Frozen, Headers, Outgoing
 from samekey._core.values import fixed
 from samekey.errors import UsageError
 from samekey.http import checks, moulds, urls
-from samekey.http.body import UNBUILDABLE, hold_body, read_body
+from samekey.http.body import UNBUILDABLE, hold_body, hold_body_async, read_body
 from samekey.http.credentials import credentials_of
 
 if TYPE_CHECKING:
@@ -114,6 +114,24 @@ def adopt(
     Raises:
         UsageError: it cannot be an action's request. Values are not quoted.
     """
+    copy = _copied(library, client, request, without)
+    return _adopted(library, client, copy, hold_body(library, copy, freeze))
+
+
+async def adopt_async(
+    library: Library[Any, Any],
+    client: Any,
+    request: Any,
+    *,
+    freeze: Literal["request", "nothing"],
+    without: frozenset[str],
+) -> Prepared:
+    """As `adopt`, for asynchronous clients."""
+    copy = _copied(library, client, request, without)
+    return _adopted(library, client, copy, await hold_body_async(library, copy, freeze))
+
+
+def _copied(library: Library[Any, Any], client: Any, request: Any, without: frozenset[str]) -> Any:
     headers = [(name, value) for name, value in request.headers.raw if name.lower().decode("latin-1") not in without]
     extensions = {"timeout": {}, **request.extensions}
     checks.check_extensions(extensions, asynchronous=isinstance(client, library.module.AsyncClient))
@@ -121,7 +139,10 @@ def adopt(
         checks.check_method(request.method), request.url, headers=headers, stream=request.stream, extensions=extensions
     )
     urls.check_url(copy.url)
-    body = hold_body(library, copy, freeze)
+    return copy
+
+
+def _adopted(library: Library[Any, Any], client: Any, copy: Any, body: bytes) -> Prepared:
     shape = _arrange(library, copy, FROZEN_HEADERS)
     facts = _facts(library, client, copy, options={}, body=body, shape=shape, auth=None)
     return Prepared(copy, None, facts)

@@ -4,8 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from samekey.stores._contract import AsyncStore, Store
-from samekey.stores._open import open_store
+from samekey.stores._open import open_async_store, open_store
 from samekey.stores.async_memory import AsyncMemoryStore
+from samekey.stores.async_sqlite import AsyncSQLiteStore
 from samekey.stores.memory import MemoryStore
 from samekey.stores.sqlite import SQLiteStore
 
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncMemoryStore",
     "AsyncPostgresStore",
+    "AsyncSQLiteStore",
     "AsyncStore",
     "MemoryStore",
     "PostgresStore",
     "SQLiteStore",
     "Store",
+    "open_async_store",
     "open_store",
 ]
 

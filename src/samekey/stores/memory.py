@@ -42,7 +42,7 @@ class MemoryStore:
         self._operations: dict[str, tuple[str, ...]] = {}
         self._order: list[str] = []
         self._secret: bytes | None = None
-        self.running = Running()
+        self.running: Running = Running()
         self.after_fork()
         forget_in_child(self)
 

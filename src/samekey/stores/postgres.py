@@ -17,14 +17,24 @@ def from_url(url: str) -> PostgresStore:
     """The store of a URL, as `store=` and `SAMEKEY_STORE` take it.
 
     Args:
-        url: `postgresql://user@host/database`, with libpq's options and, of our own, `schema=`, `prepare=1` and `listen=0`.
+        url: `postgresql://user@host/database`, with libpq's options and, of our own, `schema=`, `prepare=0` and `listen=0`.
 
     Raises:
         UsageError: it is none, or an option has a wrong value.
     """
+    conninfo, schema, flags = _read(url)
+    return PostgresStore(conninfo, schema=schema, **flags)
+
+
+def async_from_url(url: str) -> AsyncPostgresStore:
+    """The store for event loops of a URL; see `from_url`."""
+    conninfo, schema, flags = _read(url)
+    return AsyncPostgresStore(conninfo, schema=schema, **flags)
+
+
+def _read(url: str) -> tuple[str, str, dict[str, bool]]:
     conninfo, own = split_url(url)
-    flags = {name: _flag(name, own[name]) for name in ("prepare", "listen") if name in own}
-    return PostgresStore(conninfo, schema=own.get("schema", "samekey"), **flags)
+    return conninfo, own.get("schema", "samekey"), {name: _flag(name, own[name]) for name in own if name != "schema"}
 
 
 def _flag(name: str, text: str) -> bool:
@@ -33,6 +43,6 @@ def _flag(name: str, text: str) -> bool:
     return text == "1"
 
 
-__all__ = ["AsyncPostgresStore", "PostgresStore", "from_url"]
+__all__ = ["AsyncPostgresStore", "PostgresStore", "async_from_url", "from_url"]
 
 del _psycopg, _pool

@@ -1,0 +1,114 @@
+"""What a client for event loops needs to run an action; see `engine.py`."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from samekey._core.keys import Identity
+from samekey._core.model import Record
+from samekey._core.run import Done, LookedUp
+from samekey._core.steps import Send, Step, resume, start
+from samekey._core.verbs import Existing
+from samekey._drivers.async_ import drive
+from samekey._drivers.ports import AsyncPorts
+from samekey._drivers.runtime import AsyncClock
+from samekey.contracts import Operation
+from samekey.errors import StoreError, UsageError
+from samekey.groundwork import Finished, Groundwork, Task, not_settled, of_action
+from samekey.http.exchange import Exchange, exchange_async
+from samekey.http.outgoing import Prepared, adopt_async
+from samekey.reconcile import look_up_async
+from samekey.stores import AsyncStore
+
+ClientT = TypeVar("ClientT")
+ResponseT = TypeVar("ResponseT")
+
+
+class AsyncEngine(Groundwork[AsyncStore, AsyncClock, ClientT, ResponseT]):
+    """Runs actions for one client, in the tasks of one event loop."""
+
+    async def secret(self) -> bytes:
+        """The store's secret; opens the store on first use."""
+        if self._secret is None:
+            self._secret = await self.store.secret(self._given_secret)
+        return self._secret
+
+    async def adopt(self, identity: Identity, operation: Operation, request: Any) -> Prepared:
+        """Takes over a request that a client above has built; a key header of its own is left out.
+
+        Raises:
+            UsageError: it cannot be an action; nothing was stored or sent.
+        """
+        without = self._own_headers(request)
+        try:
+            prepared = await adopt_async(self.library, self.http, request, freeze=self.freeze, without=without)
+        except UsageError as error:
+            raise UsageError(f"{identity.label}: {error}") from None
+        return self._checked(identity, operation, prepared)
+
+    async def run(
+        self, identity: Identity, operation: Operation, prepared: Prepared, correlation_id: str | None
+    ) -> Finished[ResponseT]:
+        """Runs an action to its end.
+
+        Raises:
+            StoreError: the store could not even be opened.
+            UsageError: the API takes no keys, and the store can lose a claim.
+            BaseException: what interrupted it.
+        """
+        try:
+            await self.secret()
+            task = self._task(identity, operation, prepared, correlation_id)
+        except StoreError as error:
+            raise of_action(error, identity, correlation_id) from error.__cause__
+        return self._conclude(operation, *await self._drive(start(task.plan), task))
+
+    async def recover(self, existing: Existing, operation: Operation) -> Record | None:
+        """Finishes what a dead process left, if the rules allow to send its frozen request again."""
+        await self.secret()
+        task = self._revived(existing.record, operation)
+        if task is None:
+            return None
+        done, _ = await self._drive(resume(task.plan, existing, self.clock.now()), task)
+        return done.record
+
+    async def recheck(self, existing: Existing, operation: Operation) -> Record | None:
+        """Looks up what became of an action, and writes it down if that settles it; sends nothing."""
+        await self.secret()
+        done, _ = await self._drive(*self._rechecking(existing.record, operation))
+        return done.record
+
+    async def close(self) -> None:
+        """Tries once more to write what could not be written."""
+        with self.unfinished.taken() as taken:
+            for settlement in taken:
+                try:
+                    await self.store.settle(settlement)
+                except StoreError as error:
+                    not_settled(error)
+
+    async def _drive(self, step: Step, task: Task) -> tuple[Done, AsyncPorts]:
+        async def send(step: Send) -> Exchange[ResponseT]:
+            request, how = self._request(step, task, ports)
+            return await exchange_async(self.library, self.http, request, **how)
+
+        async def ask(record: Record) -> LookedUp:
+            return await look_up_async(
+                task.terms.operation, self.lookup, self.http, self.library, record, self.clock.wall()
+            )
+
+        ports = AsyncPorts(
+            store=self.store,
+            clock=self.clock,
+            budget=self._budget(task),
+            unfinished=self.unfinished,
+            send=send,
+            look_up=ask,
+        )
+        done = await drive(step, ports)
+        ports.send = _ended  # the closure has the ports: without this circle all of it goes at once
+        return done, ports
+
+
+async def _ended(_step: Send) -> Exchange[Any]:
+    raise AssertionError("the action has ended")  # pragma: no cover
