@@ -146,7 +146,8 @@ class Link:
         until = monotonic() + CONNECT_SECONDS
         while True:
             try:
-                return pool.getconn(ASK_AGAIN_SECONDS)
+                connection: psycopg.Connection[Any] = pool.getconn(ASK_AGAIN_SECONDS)
+                return connection
             except PoolTimeout:
                 if monotonic() > until:
                     raise
@@ -272,7 +273,8 @@ class AsyncLink:
         until = monotonic() + CONNECT_SECONDS
         while True:
             try:
-                return await pool.getconn(ASK_AGAIN_SECONDS)
+                connection: psycopg.AsyncConnection[Any] = await pool.getconn(ASK_AGAIN_SECONDS)
+                return connection
             except PoolTimeout:
                 if monotonic() > until:
                     raise

@@ -1,5 +1,7 @@
 """One store for many machines, in PostgreSQL."""
 
+from typing import Any
+
 from samekey.errors import UsageError
 
 try:
@@ -32,7 +34,7 @@ def async_from_url(url: str) -> AsyncPostgresStore:
     return AsyncPostgresStore(conninfo, schema=schema, **flags)
 
 
-def _read(url: str) -> tuple[str, str, dict[str, bool]]:
+def _read(url: str) -> tuple[str, str, dict[str, Any]]:
     conninfo, own = split_url(url)
     return conninfo, own.get("schema", "samekey"), {name: _flag(name, own[name]) for name in own if name != "schema"}
 

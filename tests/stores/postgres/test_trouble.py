@@ -102,14 +102,12 @@ def test_what_happened_though_its_answer_was_lost_is_asked_again_and_happens_onc
             assert len(store.find()) == 2
         elif verb == "settle":
             proxy.lose_answer_to(b"UPDATE", for_good=False)
-            answer = store.settle(settlement(row))
-            assert answer == Settled(stored(store))
+            assert store.settle(settlement(row)) == Settled(stored(store))
             assert stored(store).status is Status.SUCCEEDED
         else:
             proxy.lose_answer_to(b"UPDATE", for_good=False)
             own = {"new_fence": 1, "nonce": row.claim_nonce} if verb == "resend" else {}
-            answer = store.renew(renewal(row, store, **own))
-            assert answer == Renewed(stored(store))
+            assert store.renew(renewal(row, store, **own)) == Renewed(stored(store))
             assert stored(store).attempts == 2
             assert len(store.events(row.idempotency_key)) == 1
         store.close()
