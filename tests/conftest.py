@@ -12,6 +12,8 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytest_plugins = ["pytester"]  # for the tests of our own plugin
+
 PROXIES = [f"{scheme}_PROXY" for scheme in ("ALL", "HTTP", "HTTPS", "NO")]
 OUTSIDE = ["SAMEKEY_SECRET", "SAMEKEY_STORE", *PROXIES, *(name.lower() for name in PROXIES)]
 """Settings of the machine that would change what a test sees."""

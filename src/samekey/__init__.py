@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from samekey.reconcile import Absent, Found, Inconclusive, LookUp
     from samekey.transport import Transport
 
+    __version__: str
+
 __all__ = [
     "Absent",
     "Action",
@@ -124,6 +126,10 @@ if not TYPE_CHECKING:  # with these, a type checker would take any misspelt name
         """A public name, or a part of the package, on its first use."""
         from importlib import import_module
 
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("samekey")
         if name in _PARTS:
             return import_module(f"samekey.{name}")
         if name not in _HOME_OF:

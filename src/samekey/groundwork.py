@@ -17,6 +17,7 @@ from samekey._core.run import Done, Run
 from samekey._core.steps import LookUp, Renew, Send, resume
 from samekey._core.values import fixed
 from samekey._core.verbs import Existing
+from samekey._drivers import boundaries
 from samekey._drivers.ports import Books
 from samekey._drivers.runtime import BUDGETS, Budget, Clocks, Unfinished
 from samekey.contracts import Operation, RetryPolicy
@@ -29,7 +30,7 @@ from samekey.http.responses import rebuild, stripped
 from samekey.http.scrub import scrub
 from samekey.provider import Lookup, Provider
 from samekey.reconcile import CANCEL
-from samekey.settings import lease_too_short
+from samekey.settings import check_durable, lease_too_short
 from samekey.stores import AsyncStore, Store
 from samekey.telemetry import log
 from samekey.terms import TermBook, Terms
@@ -189,6 +190,8 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
     def _task(self, identity: Identity, operation: Operation, prepared: Prepared, correlation_id: str | None) -> Task:
         """What the caller wants."""
         terms = self._terms.of(operation, self._profile_of(prepared))
+        if not terms.profile.keyed:
+            check_durable(self.store, identity.label)
         return Task(terms, self._plan(identity, terms, prepared.outgoing, correlation_id), prepared)
 
     def _left(self, record: Record, operation: Operation, prepared: Prepared) -> Task:
@@ -263,7 +266,7 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
             "timeout": step.seconds,
             # A connection from before a fork is the parent's too.
             "fresh_connection": step.fresh or os.getpid() != self._pid,
-            "meanwhile": step.run.plan.prepare_digests,
+            "meanwhile": boundaries.once_sent(step.run.plan.prepare_digests),
         }
         return request, how
 
@@ -287,7 +290,7 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
             digest=fingerprint(secret, outgoing, content, contract.volatile),
             profile=terms.profile,
             contract=contract,
-            backoff=terms.backoff,
+            backoff=terms.backoff_now(),
             window_seconds=terms.window_seconds,
             max_delay_seconds=terms.max_delay_seconds,
             lease_seconds=lease.total_seconds() if lease else outgoing.attempt_seconds + LEASE_MARGIN_SECONDS,

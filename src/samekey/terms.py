@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from samekey._core.values import fixed
+from samekey._testmode import TESTMODE
 from samekey.reconcile import looks_up
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ class Terms:
     budget: RetryBudget | None
     window_seconds: float | None
     max_delay_seconds: float
+
+    def backoff_now(self) -> Backoff:
+        """When to try again; a test may have capped the attempts."""
+        most = TESTMODE.attempts
+        return self.backoff if most is None else replace(self.backoff, attempts=min(most, self.backoff.attempts))
 
 
 class TermBook:

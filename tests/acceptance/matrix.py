@@ -114,6 +114,7 @@ class Matrix:
         seed: decides on the instants.
         kills: how many there must be.
         processes: how many run the script at the same time.
+        store: where the script keeps its records; None for a file in the folder.
         script: its module.
     """
 
@@ -125,11 +126,12 @@ class Matrix:
         seed: int,
         kills: int,
         processes: int,
+        store: str | None = None,
         script: str = "tests.acceptance.order_script",
     ) -> None:
         self.server = server
         self._script = script
-        self.store = folder / "samekey.db"
+        self.store = folder / "samekey.db" if store is None else store
         self.seed = seed
         self.killed: collections.Counter[Where] = collections.Counter()
         self._wanted = kills

@@ -16,7 +16,20 @@ import tenacity
 import samekey
 from samekey import contract_files, stores
 from samekey.lookups import lookup_get, lookup_list, stamp
-from samekey.testing import FaultTransport, FlakyServer, ProbeFact, ProbeRequest, ProbeResult, ProbeVerdict, probe
+from samekey.testing import (
+    FaultTransport,
+    FlakyServer,
+    ManualClock,
+    ProbeFact,
+    ProbeRequest,
+    ProbeResult,
+    ProbeVerdict,
+    assert_effects,
+    crash_at,
+    probe,
+    run_script,
+    set_testing,
+)
 
 # --- event loops ----------------------------------------------------------------------------------------
 
@@ -173,8 +186,8 @@ def scopes(client: samekey.Client[httpx.Response]) -> None:
     for value in values:
         scope: samekey.Scope = {"cart": value}
         client.action("create_order", scope=scope)
-    client.action("create_order", scope={"total": 19.99})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
-    client.action("create_order", scope={"total": None})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+    client.action("create_order", scope={"total": 19.99})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]  # ty: ignore[invalid-argument-type]
+    client.action("create_order", scope={"total": None})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]  # ty: ignore[invalid-argument-type]
 
 
 def asking(client: samekey.Client[httpx.Response]) -> None:
@@ -261,7 +274,7 @@ def sandbox() -> None:
     assert_type(result.facts[0].verdict, ProbeVerdict)
     assert_type(result.effects, int | None)
     probe(samekey.Provider("shop"), request, http=httpx.Client())
-    probe("strype-v1", request)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    probe("strype-v1", request)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # ty: ignore[invalid-argument-type]
 
 
 def kit() -> None:
@@ -270,3 +283,17 @@ def kit() -> None:
         assert_type(server.url, str)
         samekey.Client(server.url, provider="stripe-v1")
     samekey.Client("https://api.shop.example", provider="stripe-v1", transport=FaultTransport())
+
+
+def test_conditions(server: FlakyServer) -> None:
+    def place(url: str, *, cart: int) -> str:
+        return f"{url}/{cart}"
+
+    with set_testing(store="test.db", clock=ManualClock(), attempts=3) as nothing:
+        assert_type(nothing, None)
+    crash = crash_at("after_send", occurrence=2, server=server)
+    assert_type(crash(place, server.url, cart=9), str)
+    crash(place, server.url, cart="9")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # ty: ignore[invalid-argument-type]
+    crash_at("after_sending")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # ty: ignore[invalid-argument-type]
+    assert_type(run_script("order.py", server.url), str)
+    assert_effects(server, 1)

@@ -3,6 +3,7 @@
 from samekey._core.model import Failure
 from samekey._core.run import Done
 from samekey._core.steps import Send, Settle, Step
+from samekey._drivers import boundaries
 from samekey._drivers.ports import Books, tell_along
 
 MOST_INTERRUPTIONS = 3
@@ -28,10 +29,14 @@ class Course:
         """Whether there is a step to perform: after an interruption only what writes the truth down."""
         while self._interruption is not None and not isinstance(self.step, (Settle, Done)):
             self.step = self.step.interrupted(self._books.clock.now())
-        return not isinstance(self.step, Done) and self._times <= MOST_INTERRUPTIONS
+        if isinstance(self.step, Done) or self._times > MOST_INTERRUPTIONS:
+            return False
+        boundaries.before(self.step)
+        return True
 
     def performed(self, step: Step) -> None:
         """The step was performed, and `step` follows."""
+        boundaries.after(self.step, answered=self._books.sent is not None and self._books.sent.reply is not None)
         self.step = step
         self._interruption = self._interruption or self._books.interruption
 

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from samekey._core.model import Moment
 from samekey._core.policy import Bucket
 from samekey._core.verbs import Settlement
+from samekey._testmode import TESTMODE
 
 MAX_UNRECORDED: Final = 1000
 """Settlements kept in memory for another try; beyond that the oldest are left to the next run, which asks the API."""
@@ -56,16 +57,22 @@ def boot_id() -> str | None:
 _BOOT_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
+def boot_clock() -> float:
+    """The machine's seconds since boot."""
+    return time.clock_gettime(_BOOT_CLOCK)
+
+
 class SystemClocks:
-    """The machine's clocks."""
+    """The machine's clocks, or what a test put in their place."""
 
     def now(self) -> Moment:
         """The clocks, and the luck of the moment."""
-        return Moment(datetime.now(UTC), boot_id(), time.clock_gettime(_BOOT_CLOCK), random.random())  # noqa: S311 - jitter
+        boot_time = boot_clock() if TESTMODE.clock is None else TESTMODE.clock.boot_time()
+        return Moment(self.wall(), boot_id(), boot_time, random.random())  # noqa: S311 - jitter
 
     def wall(self) -> datetime:
         """The wall clock alone, UTC."""
-        return datetime.now(UTC)
+        return datetime.now(UTC) if TESTMODE.clock is None else TESTMODE.clock.wall()
 
 
 class SystemClock(SystemClocks):
@@ -73,7 +80,9 @@ class SystemClock(SystemClocks):
 
     def sleep(self, seconds: float) -> None:
         """Waits; Ctrl-C ends it."""
-        if seconds:
+        if TESTMODE.clock is not None and seconds:
+            TESTMODE.clock.skip(seconds)
+        elif seconds:
             time.sleep(seconds)
 
 
@@ -82,7 +91,9 @@ class AsyncSystemClock(SystemClocks):
 
     async def sleep(self, seconds: float) -> None:
         """Waits; a cancellation ends it."""
-        if seconds:
+        if TESTMODE.clock is not None and seconds:
+            TESTMODE.clock.skip(seconds)
+        elif seconds:
             from anyio import sleep
 
             await sleep(seconds)

@@ -4,6 +4,10 @@
 `httpx.Client` without a socket. Both are a `ModelAPI`: script faults with `script` or `chaos`, then
 compare what the client believes with `effects`.
 
+`set_testing` puts a store of the test's own, a `ManualClock` and a cap on attempts in the machine's place,
+for every client of the process. `crash_at` really kills a script between two steps of an action, and
+`assert_effects` counts. pytest has all of it as fixtures.
+
 `probe` asks a sandbox of a real API whether it does with keys what a profile says.
 
 `StoreContract` is the suite that a store of your own must pass; importing it needs pytest, the rest does not.
@@ -24,9 +28,12 @@ from samekey.testing._probe import (
 )
 from samekey.testing._rules import Behaviour
 from samekey.testing._values import Commit, Delivery, Reply, Wire
+from samekey.testing.crashes import Boundary, Crash, crash_at, run_script
+from samekey.testing.effects import assert_effects
 from samekey.testing.faults import LOST_REPLIES, Exchange, Fault
 from samekey.testing.ledger import Effect, Seen
 from samekey.testing.model import ModelAPI
+from samekey.testing.pretending import ManualClock, set_testing
 from samekey.testing.server import FlakyServer
 from samekey.testing.transport import FaultTransport
 
@@ -36,7 +43,9 @@ if TYPE_CHECKING:
 __all__ = [
     "LOST_REPLIES",
     "Behaviour",
+    "Boundary",
     "Commit",
+    "Crash",
     "Delivery",
     "Effect",
     "Exchange",
@@ -44,6 +53,7 @@ __all__ = [
     "FaultTransport",
     "FlakyServer",
     "Hold",
+    "ManualClock",
     "ModelAPI",
     "Point",
     "ProbeCount",
@@ -57,7 +67,11 @@ __all__ = [
     "Seen",
     "StoreContract",
     "Wire",
+    "assert_effects",
+    "crash_at",
     "probe",
+    "run_script",
+    "set_testing",
 ]
 
 
