@@ -188,7 +188,7 @@ def table(laps: Laps, names: list[str], concurrent: tuple[int, ...]) -> list[str
     lines = [f"{'actions per second at once:':32}" + "".join(f"{level:>10}" for level in concurrent), ""]
     for name in names:
         cells = [
-            f"{1 / median(lap.each for lap in laps[name, level]):10.0f}" if (name, level) in laps else f"{'–':>10}"
+            f"{1 / median(lap.each for lap in laps[name, level]):10.0f}" if (name, level) in laps else f"{'-':>10}"
             for level in concurrent
         ]
         lines.append(f"{name:32}{''.join(cells)}")
@@ -215,7 +215,7 @@ def main() -> int:
         where = machine(directory)
         laps = measure(names, directory, rounds=rounds, actions=given.actions, concurrent=concurrent)
     figures = {
-        f"{name} × {level}": {
+        f"{name} at {level}": {
             "per_second": 1 / median(lap.each for lap in found),
             "microseconds": median(lap.each for lap in found) * MICRO,
             "commits_per_action": median(lap.commits / lap.actions for lap in found),

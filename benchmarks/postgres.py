@@ -41,6 +41,7 @@ class Bare(Httpx):
         self.connection = psycopg.connect(address, autocommit=True)
 
     def __call__(self, number: int) -> object:
+        """Makes the action of this number."""
         key = str(uuid.uuid4())
         self.connection.execute(self.INSERT, (key, "x" * 1500))
         response = super().__call__(number)
@@ -48,9 +49,11 @@ class Bare(Httpx):
         return response
 
     def settle(self, key: str) -> None:
+        """The second statement."""
         self.connection.execute(self.UPDATE, ("y" * 2000, key))
 
     def close(self) -> None:
+        """Lets go of everything."""
         self.connection.close()
         super().close()
 
@@ -67,34 +70,28 @@ class Soft(Bare):
 class Samekey:
     """samekey over `PostgresStore`, its window declared."""
 
-    prepare = False
-
     def __init__(self, url: str, address: str) -> None:
         import samekey
         from samekey.stores import PostgresStore
 
-        self.store = PostgresStore(address, prepare=self.prepare)
+        self.store = PostgresStore(address)
         self.client = samekey.Client(url, window=timedelta(days=1), store=self.store, timeout=TIMEOUT)
         self.operation = samekey.Operation("create_order", scope=("customer", "cart"), reference="/id")
 
     def __call__(self, number: int) -> object:
+        """Makes the action of this number."""
         with self.client.action(self.operation, scope={"customer": 42, "cart": f"c-{number}"}) as action:
             action.post(PATH, json=order(number))
         assert not action.replayed
         return action.reference
 
     def close(self) -> None:
+        """Lets go of everything."""
         self.client.close()
         self.store.close()
 
 
-class Prepared(Samekey):
-    """The same with `prepare=True`."""
-
-    prepare = True
-
-
-KINDS: dict[str, Any] = {"bare": Bare, "soft": Soft, "samekey": Samekey, "prepared": Prepared}
+KINDS: dict[str, Any] = {"bare": Bare, "soft": Soft, "samekey": Samekey}
 
 
 def work(number: int, kind: str, url: str, address: str) -> None:

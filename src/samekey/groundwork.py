@@ -111,6 +111,7 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
         self.store: StoreT = store
         self.clock: ClockT = clock
         self._given_secret = secret
+        self._pid = os.getpid()
         self._secret: bytes | None = None
         self._terms = TermBook(provider, window, retry)
 
@@ -263,7 +264,8 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
             "clock": self.clock.wall,
             "not_after": step.not_after,
             "timeout": step.seconds,
-            "fresh_connection": step.fresh,
+            # A connection from before a fork is the parent's too.
+            "fresh_connection": step.fresh or os.getpid() != self._pid,
             "meanwhile": boundaries.once_sent(step.run.plan.prepare_digests),
         }
         return request, how

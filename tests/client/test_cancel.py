@@ -66,6 +66,12 @@ async def one_action(url: str, path: Path, order: int) -> None:
         await action.post("/orders", json=BODY)
 
 
+async def status_of(url: str, path: Path, order: int) -> samekey.Status | None:
+    async with samekey.AsyncClient(url, window=DAY, store=path, verify=False) as client:
+        record = await client.record(create_order, scope={"order": order})
+        return record.status if record else None
+
+
 async def in_a_scope(work: Coroutine[Any, Any, None], at: int) -> bool:
     """Cancels by a scope, whose cancellation is delivered again and again until it is left."""
     with anyio.CancelScope() as scope:
@@ -107,12 +113,13 @@ async def check(
         before = len(server.effects)
         reached = await cancelled(one_action(url, path, at), at)
         server.script()
+        left = await status_of(url, path, at)
+        assert left is not samekey.Status.IN_FLIGHT, (
+            f"nobody wrote down what became of it, cancelled at its {at}th point"
+        )
         await one_action(url, path, at)
         assert len(server.effects) == before + 1, f"cancelled at its {at}th point"
-        async with samekey.AsyncClient(url, window=DAY, store=path, verify=False) as client:
-            record = await client.record(create_order, scope={"order": at})
-            assert record is not None
-            assert record.status is samekey.Status.SUCCEEDED
+        assert await status_of(url, path, at) is samekey.Status.SUCCEEDED
         if not reached:
             return at
     raise AssertionError("an action does not end")

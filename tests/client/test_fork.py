@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 import samekey
 from samekey.testing import FlakyServer
-from tests.client.conftest import FLAVOURS, Connect, Flavour, create_order, post
+from tests.client.conftest import BODY, DAY, FLAVOURS, ONCE, Connect, Flavour, create_order, post
 
 
 @pytest.fixture
@@ -46,6 +48,39 @@ def test_parent_and_child_use_one_client_side_by_side(server: FlakyServer, clien
     assert post(client, "in the child").replayed
     post(client, "after")
     assert len(server.effects) == len(server.requests) == 3
+
+
+def test_a_child_never_sends_on_its_parents_connection(server: FlakyServer, client: samekey.Client) -> None:
+    post(client, "before")  # and keeps the connection
+    events: list[str] = []
+
+    def trace(name: str, _info: object) -> None:
+        events.append(name)
+
+    def work() -> None:
+        post(client, "in the child", extensions={"trace": trace})
+        assert "connection.connect_tcp.complete" in events
+
+    assert in_child(work) == 0
+    post(client, "after", extensions={"trace": trace})
+    assert "connection.connect_tcp.complete" not in events
+    assert len(server.effects) == len(server.requests) == 3
+
+
+def test_a_client_for_event_loops_that_was_built_before_the_fork_works_in_the_children(
+    server: FlakyServer, path: Path
+) -> None:
+    """As a server with pre-forked workers has it: built at import, used in each worker's own loop."""
+    client = samekey.AsyncClient(server.url, window=DAY, store=path, retry=ONCE, verify=False)
+
+    async def order() -> None:
+        async with client, client.action(create_order, scope={"order": 1}) as action:
+            await action.post("/orders", json=BODY)
+
+    assert [in_child(lambda: asyncio.run(order())) for _ in range(3)] == [0, 0, 0]
+    assert len(server.effects) == len(server.requests) == 1
+    asyncio.run(order())
+    assert len(server.requests) == 1
 
 
 def test_a_child_that_closes_the_client_takes_nothing_from_its_parent(

@@ -36,17 +36,17 @@ class Address:
         schema: the schema that holds the tables.
         location: for people, without a password.
         password: to be kept out of sentences.
-        prepare: whether statements are prepared on the server.
+        prepare: whether statements are prepared on the server; None where it depends on what is in between.
     """
 
     conninfo: str
     schema: str
     location: str
     password: str | None
-    prepare: bool
+    prepare: bool | None
 
     @classmethod
-    def of(cls, text: str, *, schema: str, prepare: bool) -> "Address":
+    def of(cls, text: str, *, schema: str, prepare: bool | None) -> "Address":
         """Reads a URL or a list of `name=value`.
 
         Raises:
@@ -70,10 +70,15 @@ class Address:
         password = given.get("password")
         return cls(conninfo, schema, _shown(given, schema), str(password) if password else None, prepare)
 
-    def options(self, cursor: type) -> dict[str, Any]:
-        """What `connect` is told beside the address; `cursor` is the kind that takes `$1`."""
+    def options(self, cursor: type, *, direct: bool = False) -> dict[str, Any]:
+        """What `connect` is told beside the address.
+
+        Args:
+            cursor: the kind that takes `$1`.
+            direct: whether the sessions are the server's own.
+        """
         # A pooler that lends a server's session for one transaction knows no statement prepared in another.
-        threshold = 5 if self.prepare else None
+        threshold = 5 if (direct if self.prepare is None else self.prepare) else None
         return {"autocommit": True, "prepare_threshold": threshold, "context": CONTEXT, "cursor_factory": cursor}
 
 

@@ -47,7 +47,7 @@ class AsyncPostgresStore(Common):
         schema: the schema of the database that holds the tables.
         create: whether a missing store is made on first use.
         pool: most connections of this process, beside the one that listens.
-        prepare: whether statements are prepared on the server.
+        prepare: whether statements are prepared on the server; None does so unless a pooler lies between.
         listen: whether to listen for what other processes end, or an address for that.
 
     Raises:
@@ -62,7 +62,7 @@ class AsyncPostgresStore(Common):
         schema: str = "samekey",
         create: bool = True,
         pool: int = 10,
-        prepare: bool = False,
+        prepare: bool | None = None,
         listen: bool | str = True,
     ) -> None:
         super().__init__(conninfo, lease=lease, schema=schema, create=create, pool=pool, prepare=prepare, listen=listen)

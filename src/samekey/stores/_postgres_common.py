@@ -32,7 +32,7 @@ class Common:
         schema: str = "samekey",
         create: bool = True,
         pool: int = 10,
-        prepare: bool = False,
+        prepare: bool | None = None,
         listen: bool | str = True,
     ) -> None:
         if pool < 1:

@@ -97,6 +97,7 @@ class Link:
     def __init__(self, address: Address, size: int) -> None:
         self.address = address
         self._size = size
+        self._direct = False
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -110,7 +111,9 @@ class Link:
         trouble = Trouble(self.address, NOTHING_SENT)
         try:
             with psycopg.connect(self.address.conninfo, **self.address.options(RawCursor)) as connection:
-                return _perform(connection, make())
+                answer = _perform(connection, make())
+                self._direct = _is_direct(connection, connection.execute(_PID).fetchone())
+                return answer
         except Failed as failed:
             raise trouble.told(failed.error) from failed.error
         except psycopg.Error as error:
@@ -155,7 +158,7 @@ class Link:
             if self._pool is None:
                 pool = ConnectionPool(
                     self.address.conninfo,
-                    kwargs=self.address.options(RawCursor),
+                    kwargs=self.address.options(RawCursor, direct=self._direct),
                     min_size=0,
                     max_size=self._size,
                     reconnect_timeout=ASK_AGAIN_SECONDS,
@@ -192,6 +195,14 @@ def _perform(connection: "psycopg.Connection[Any]", verb: Verb[T]) -> T:
         verb.close()
 
 
+_PID: Final = "SELECT pg_backend_pid()"
+
+
+def _is_direct(connection: Any, row: Any) -> bool:
+    """Whether the session is the server's own: a pooler announces another process than the one that answers."""
+    return row is not None and connection.info.backend_pid == row[0]
+
+
 def _leave(connection: "psycopg.Connection[Any]") -> None:
     """Ends what a verb has left open, however it ended."""
     if not connection.closed and connection.info.transaction_status is not TransactionStatus.IDLE:
@@ -211,6 +222,7 @@ class AsyncLink:
     def __init__(self, address: Address, size: int) -> None:
         self.address = address
         self._size = size
+        self._direct = False
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -225,7 +237,9 @@ class AsyncLink:
         try:
             options = self.address.options(AsyncRawCursor)
             async with await psycopg.AsyncConnection.connect(self.address.conninfo, **options) as connection:
-                return await _perform_async(connection, make())
+                answer = await _perform_async(connection, make())
+                self._direct = _is_direct(connection, await (await connection.execute(_PID)).fetchone())
+                return answer
         except Failed as failed:
             raise trouble.told(failed.error) from failed.error
         except psycopg.Error as error:
@@ -274,7 +288,7 @@ class AsyncLink:
             self._loop = loop
             pool = self._pool = AsyncConnectionPool(
                 self.address.conninfo,
-                kwargs=self.address.options(AsyncRawCursor),
+                kwargs=self.address.options(AsyncRawCursor, direct=self._direct),
                 min_size=0,
                 max_size=self._size,
                 reconnect_timeout=ASK_AGAIN_SECONDS,

@@ -40,7 +40,7 @@ T = TypeVar("T")
 class PostgresStore(Common):
     """Keeps records in PostgreSQL, for many machines. Safe for threads, processes and forks.
 
-    Nothing in it needs a session: it works through a pooler in transaction mode. Where statements may be prepared, say so.
+    Nothing in it needs a session: it works through a pooler in transaction mode.
 
     Args:
         conninfo: `postgresql://user@host/database`, or libpq's `name=value`; TLS options and several hosts as libpq has
@@ -49,7 +49,7 @@ class PostgresStore(Common):
         schema: the schema of the database that holds the tables.
         create: whether a missing store is made on first use.
         pool: most connections of this process, beside the one that listens.
-        prepare: whether statements are prepared on the server, which saves it time; not behind a pooler that cannot.
+        prepare: whether statements are prepared on the server, which halves its work; None does so unless a pooler lies between.
         listen: whether to listen for what other processes end; an address for that, if `conninfo` is a pooler's. Without it
             the rows are looked at more often.
 
@@ -65,7 +65,7 @@ class PostgresStore(Common):
         schema: str = "samekey",
         create: bool = True,
         pool: int = 10,
-        prepare: bool = False,
+        prepare: bool | None = None,
         listen: bool | str = True,
     ) -> None:
         super().__init__(conninfo, lease=lease, schema=schema, create=create, pool=pool, prepare=prepare, listen=listen)

@@ -19,7 +19,7 @@ def from_url(url: str) -> PostgresStore:
     """The store of a URL, as `store=` and `SAMEKEY_STORE` take it.
 
     Args:
-        url: `postgresql://user@host/database`, with libpq's options and, of our own, `schema=`, `prepare=1` and `listen=0`.
+        url: `postgresql://user@host/database`, with libpq's options and, of our own, `schema=`, `prepare=0` and `listen=0`.
 
     Raises:
         UsageError: it is none, or an option has a wrong value.

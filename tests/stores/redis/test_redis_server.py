@@ -169,7 +169,8 @@ except samekey.UsageError as error:
 def test_a_given_secret_stays_away_from_the_server(clean_server: RedisServer) -> None:
     given = b"a secret of the fleet, long enough"
     RedisStore(clean_server.url).secret(given)
-    held = b"".join(clean_server.client().hgetall("{samekey}:meta").values())
+    answers: Any = clean_server.client().hgetall("{samekey}:meta")
+    held = b"".join(answers.values())
     assert given not in held
     assert given.hex().encode() not in held
     with pytest.raises(StoreFormatError, match="SAMEKEY_SECRET"):
@@ -389,13 +390,15 @@ def test_every_script_touches_keys_of_one_slot(store: RedisStore, monkeypatch: p
 def test_on_a_cluster_the_store_is_found_on_whichever_node_has_it(tmp_path: Path) -> None:
     settings = {"cluster_enabled": "yes"}
     with RedisServer(tmp_path / "a", **settings) as one, RedisServer(tmp_path / "b", **settings) as two:
-        one.client().execute_command("CLUSTER", "MEET", "127.0.0.1", two.port)
+        ask: Any = one.client().execute_command
+        ask_other: Any = two.client().execute_command
+        ask("CLUSTER", "MEET", "127.0.0.1", two.port)
         mine = key_slot(b"{samekey}:meta")
-        two.client().execute_command("CLUSTER", "ADDSLOTS", mine)
+        ask_other("CLUSTER", "ADDSLOTS", mine)
         others = [slot for slot in range(16_384) if slot != mine]
-        one.client().execute_command("CLUSTER", "ADDSLOTS", *others)
-        for server in (one, two):
-            while b"cluster_state:ok" not in server.client().execute_command("CLUSTER", "INFO"):
+        ask("CLUSTER", "ADDSLOTS", *others)
+        for each in (ask, ask_other):
+            while b"cluster_state:ok" not in each("CLUSTER", "INFO"):
                 os.sched_yield()
         with contextlib.closing(RedisStore(one.url)) as store:
             row = done(store)
