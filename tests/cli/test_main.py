@@ -75,7 +75,7 @@ def test_every_exit_code_is_documented() -> None:
         ["list", "--status", "lost"],
         ["list", "--store", ""],
         ["list", "--store", "memory://"],
-        ["list", "--store", "postgresql://somebody:hunter2@db/samekey"],
+        ["list", "--store", "mysql://somebody:hunter2@db/samekey"],
         ["show"],
         ["show", "7f", "extra"],
         ["demo", "--actions", "0"],
