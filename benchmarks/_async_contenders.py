@@ -91,7 +91,9 @@ class AsyncSamekey:
         self.store = AsyncSQLiteStore(directory / "samekey.db", _connect=connect)
         http: Any = AsyncHttpx(url, directory, library=library).client if library else None
         self.http = http
-        self.client: Any = samekey.AsyncClient("" if library else url, window=timedelta(days=1), store=self.store, http=http)
+        self.client: Any = samekey.AsyncClient(
+            "" if library else url, window=timedelta(days=1), store=self.store, http=http
+        )
         self.operation = samekey.Operation("create_order", scope=("customer", "cart"), reference="/id")
 
     async def __call__(self, number: int) -> object:

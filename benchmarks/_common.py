@@ -82,6 +82,16 @@ def scratch(parent: Path | None) -> Iterator[Path]:
         yield Path(name)
 
 
+def placed(text: str, made: dict[str, str]) -> str:
+    """The text with each section in its place, between `<!-- figures: NAME -->` and `<!-- end -->`."""
+    for name, section in made.items():
+        before, mark, rest = text.partition(f"<!-- figures: {name} -->\n")
+        if mark:
+            _, end, after = rest.partition("<!-- end -->")
+            text = f"{before}{mark}{section}\n{end}{after}"
+    return text
+
+
 def disk(directory: Path, times: int = 50) -> float:
     """Median seconds of one fdatasync of a page that was written: what a durable commit costs here at least."""
     taken = []

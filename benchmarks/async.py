@@ -158,7 +158,14 @@ def bars(laps: Laps, concurrent: tuple[int, ...]) -> list[Bar]:
                 )
             )
             slow = f"samekey, {library}, fsync + 2 ms"
-            found.append(Bar(f"the same, each fsync slowed by 2 ms ({library})", ratio(laps, 64, slow, library), 0.8, at_least=True))
+            found.append(
+                Bar(
+                    f"the same, each fsync slowed by 2 ms ({library})",
+                    ratio(laps, 64, slow, library),
+                    0.8,
+                    at_least=True,
+                )
+            )
             commits = median(lap.commits / lap.actions for lap in laps[f"samekey, {library}", 64])
             found.append(Bar(f"fsyncs per action, 64 at once ({library})", commits, 0.1))
     found += [
@@ -180,7 +187,10 @@ def bars(laps: Laps, concurrent: tuple[int, ...]) -> list[Bar]:
 def table(laps: Laps, names: list[str], concurrent: tuple[int, ...]) -> list[str]:
     lines = [f"{'actions per second at once:':32}" + "".join(f"{level:>10}" for level in concurrent), ""]
     for name in names:
-        cells = [f"{1 / median(lap.each for lap in laps[name, level]):10.0f}" if (name, level) in laps else f"{'–':>10}" for level in concurrent]
+        cells = [
+            f"{1 / median(lap.each for lap in laps[name, level]):10.0f}" if (name, level) in laps else f"{'-':>10}"
+            for level in concurrent
+        ]
         lines.append(f"{name:32}{''.join(cells)}")
     lines += ["", f"{'rows per commit to disk:':32}"]
     for name in names:
@@ -205,7 +215,7 @@ def main() -> int:
         where = machine(directory)
         laps = measure(names, directory, rounds=rounds, actions=given.actions, concurrent=concurrent)
     figures = {
-        f"{name} × {level}": {
+        f"{name} at {level}": {
             "per_second": 1 / median(lap.each for lap in found),
             "microseconds": median(lap.each for lap in found) * MICRO,
             "commits_per_action": median(lap.commits / lap.actions for lap in found),

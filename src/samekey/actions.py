@@ -13,7 +13,7 @@ from samekey.contracts import Operation
 from samekey.errors import ActionRejectedError, NotSentError, SamekeyError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import AsyncIterable, Iterable, Mapping
 
     import httpx
     from typing_extensions import TypeVar
@@ -35,7 +35,7 @@ class WriteOptions(TypedDict, total=False):
     `fingerprint` is text that stands for a body which cannot be read twice (with `freeze="nothing"`).
     """
 
-    content: str | bytes | Iterable[bytes]
+    content: str | bytes | Iterable[bytes] | AsyncIterable[bytes]
     data: Mapping[str, Any]
     files: Any
     json: Any

@@ -53,6 +53,7 @@ class AsyncEngine(Groundwork[AsyncStore, AsyncClock, ClientT, ResponseT]):
 
         Raises:
             StoreError: the store could not even be opened.
+            UsageError: the API takes no keys, and the store can lose a claim.
             BaseException: what interrupted it.
         """
         try:

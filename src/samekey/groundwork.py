@@ -30,7 +30,7 @@ from samekey.http.responses import rebuild, stripped
 from samekey.http.scrub import scrub
 from samekey.provider import Lookup, Provider
 from samekey.reconcile import CANCEL
-from samekey.settings import lease_too_short
+from samekey.settings import check_durable, lease_too_short
 from samekey.stores import AsyncStore, Store
 from samekey.telemetry import log
 from samekey.terms import TermBook, Terms
@@ -189,6 +189,8 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
     def _task(self, identity: Identity, operation: Operation, prepared: Prepared, correlation_id: str | None) -> Task:
         """What the caller wants."""
         terms = self._terms.of(operation, self._profile_of(prepared))
+        if not terms.profile.keyed:
+            check_durable(self.store, identity.label)
         return Task(terms, self._plan(identity, terms, prepared.outgoing, correlation_id), prepared)
 
     def _left(self, record: Record, operation: Operation, prepared: Prepared) -> Task:

@@ -16,7 +16,7 @@ from samekey.errors import UsageError
 from samekey.http.checks import attempt_seconds
 from samekey.http.guard import build_client, check_client
 from samekey.http.library import HTTPX, HTTPX_ASYNC, Library, library_of
-from samekey.stores import AsyncStore, Store
+from samekey.stores import AsyncMemoryStore, AsyncStore, MemoryStore, Store
 
 StoreT = TypeVar("StoreT")
 
@@ -143,6 +143,20 @@ def check_lease(store: Store | AsyncStore, http: Any) -> None:
     seconds = attempt_seconds(http.timeout.as_dict())
     if store.lease is not None and store.lease.total_seconds() <= seconds:
         raise UsageError(lease_too_short(store.lease, seconds))
+
+
+def check_durable(store: Store | AsyncStore, label: str) -> None:
+    """Refuses an API without keys on a store that can lose a claim: nothing would prevent a second send (R17).
+
+    Raises:
+        UsageError: it is such a store, and none for tests.
+        StoreError: the store cannot be asked.
+    """
+    if not store.claim_durable and not isinstance(store, MemoryStore | AsyncMemoryStore):
+        raise UsageError(
+            f"{label}: the store {store.location} can lose what it has acknowledged (see its claim_durable), and this API "
+            f"takes no keys that would repair that, so nothing was sent; use a store that cannot."
+        )
 
 
 def secret_of(secret: str | bytes | None) -> bytes | None:

@@ -114,11 +114,24 @@ class Matrix:
         seed: decides on the instants.
         kills: how many there must be.
         processes: how many run the script at the same time.
+        store: where the script keeps its records; None for a file in the folder.
+        script: its module.
     """
 
-    def __init__(self, server: KillingServer, folder: Path, *, seed: int, kills: int, processes: int) -> None:
+    def __init__(
+        self,
+        server: KillingServer,
+        folder: Path,
+        *,
+        seed: int,
+        kills: int,
+        processes: int,
+        store: str | None = None,
+        script: str = "tests.acceptance.order_script",
+    ) -> None:
         self.server = server
-        self.store = folder / "samekey.db"
+        self._script = script
+        self.store = folder / "samekey.db" if store is None else store
         self.seed = seed
         self.killed: collections.Counter[Where] = collections.Counter()
         self._wanted = kills
@@ -180,5 +193,5 @@ class Matrix:
         arguments = (self.server.url, str(self.store), str(victim.output), victim.name, die_at)
         with self.server.guard:
             victim.instant, victim.requests = instant, 0
-            victim.process = nursery.start("tests.acceptance.order_script:main", *arguments)
+            victim.process = nursery.start(f"{self._script}:main", *arguments)
         return victim.process.wait()

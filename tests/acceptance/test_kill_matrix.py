@@ -16,14 +16,16 @@ KILLS = 25
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("script", ["order_script", "async_order_script"])
 @pytest.mark.parametrize("processes", [1, 4])
 def test_a_script_that_is_killed_25_times_makes_every_order_once_and_always_gets_the_same_id(
-    processes: int, tmp_path: Path, seed: int
+    processes: int, script: str, tmp_path: Path, seed: int
 ) -> None:
     assert len(LOST_REPLIES) == 7
     with KillingServer(seed) as server:
         server.chaos(0.25, LOST_REPLIES)
-        matrix = Matrix(server, tmp_path, seed=seed, kills=KILLS, processes=processes)
+        module = f"tests.acceptance.{script}"
+        matrix = Matrix(server, tmp_path, seed=seed, kills=KILLS, processes=processes, script=module)
 
         references = matrix.run()
         server.wait_idle()

@@ -122,7 +122,7 @@ class Flavour:
             stack.callback(portal.call, given["http"].aclose)
         if isinstance(given.get("store"), MemoryStore):
             given["store"] = "memory://"
-        return stack.enter_context(View(portal, samekey.AsyncClient(url, **given)))  # type: ignore[arg-type]
+        return stack.enter_context(View(portal, samekey.AsyncClient(url, **given)))
 
 
 OURS = frozenset(inspect.signature(samekey.Client).parameters) - {"timeout", "httpx_client_options"}

@@ -107,9 +107,11 @@ def test_an_action_is_begun_by_the_one_client_and_finished_by_the_other(server: 
                     await action.post("/orders", json=BODY)
 
     anyio.run(lose)
-    with samekey.Client(server.url, window=DAY, store=path, retry=AT_ONCE, verify=False) as client:
-        with client.action(create_order, scope={"order": 1}) as action:
-            action.post("/orders", json=BODY)
+    with (
+        samekey.Client(server.url, window=DAY, store=path, retry=AT_ONCE, verify=False) as client,
+        client.action(create_order, scope={"order": 1}) as action,
+    ):
+        action.post("/orders", json=BODY)
     assert (action.recovered, len(server.effects)) == (True, 1)
 
 

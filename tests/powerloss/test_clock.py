@@ -86,7 +86,7 @@ def known(client: samekey.Client) -> samekey.Record:
     record = client.record(create_order, scope={"order": 1})
     assert record is not None
     assert repr(record)
-    client._store.events(record.idempotency_key)
+    client.store.events(record.idempotency_key)
     return record
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,13 +75,13 @@ def test_apscheduler_runs_that_overlap_are_one_payment(samekey_server: FlakyServ
 
     import samekey
 
-    ended = []
+    ended: list[Any] = []
 
     def pay() -> str:
         with samekey.Client(samekey_server.url, provider="stripe-v1") as client:
             with client.action("pay_invoice", scope={"invoice": "inv-7"}) as action:
                 action.post("/payments", json={"invoice": "inv-7"})
-            return action.reference or action.key
+            return action.reference or str(action.key)
 
     scheduler = BackgroundScheduler()
     scheduler.add_listener(ended.append, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR)

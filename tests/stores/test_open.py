@@ -54,9 +54,9 @@ def test_urls() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "postgresql://user:hunter2@host/db",
-        "redis://host",
-        "sqlite://host/a.db",
+        "mysql://user:hunter2@host/db",
+        "redis://user:hunter2@/0",
+        "sqlite://user:hunter2@host/a.db",
         "sqlite:///",
         "sqlite:///a.db?mode=ro",
         "",

@@ -119,8 +119,15 @@ def _purged(plan: Plan, record: Record) -> Decision:
     return Refuse(error, record, "blocked")
 
 
-def window_now(plan: Plan, record: Record, now: Moment, high_water: datetime | None = None) -> Window:
-    """The record's window under this plan; closed for an API that takes no keys."""
+def window_now(plan: Plan, record: Record, now: Moment, existing: Existing | None = None) -> Window:
+    """The record's window under this plan; closed for an API that takes no keys.
+
+    Args:
+        plan: the action as it was begun.
+        record: its record.
+        now: the clocks.
+        existing: as the store answered, where the first attempt was another run's.
+    """
     if not plan.profile.keyed:
         return Window("keyless", now.wall)
     if not plan.profile.after_timeout:
@@ -132,11 +139,14 @@ def window_now(plan: Plan, record: Record, now: Moment, high_water: datetime | N
         attempt_seconds=plan.outgoing.attempt_seconds,
         lease_seconds=plan.lease_seconds,
         max_delay_seconds=plan.max_delay_seconds,
-        high_water=high_water,
+        high_water=None if existing is None else existing.high_water,
+        first_sent_ago=None if existing is None or existing.by_store is None else existing.by_store.first_sent_ago,
     )
 
 
 def _alive(existing: Existing, now: Moment) -> bool:
+    if existing.by_store is not None and existing.by_store.lease_left is not None:
+        return existing.alive and existing.by_store.lease_left >= 0
     lease = existing.record.lease_expires_at
     return existing.alive and lease is not None and now.wall <= lease
 
@@ -210,7 +220,7 @@ def _after_unknown(plan: Plan, existing: Existing, now: Moment) -> Decision:
     moved = _key_has_moved(plan, record)
     if moved is not None:
         return moved
-    window = window_now(plan, record, now, existing.high_water)
+    window = window_now(plan, record, now, existing)
     if not window.open:
         return Check(record, record.reason or window.reason)
     if record.frozen_request is None:

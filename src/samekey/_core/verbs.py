@@ -155,6 +155,19 @@ class Claimed:
 
 
 @fixed
+class StoreClock:
+    """What the clock of a store that several hosts share says of a record: their own clocks may differ (R10).
+
+    Attributes:
+        first_sent_ago: seconds since the first attempt was permitted; None if none was.
+        lease_left: seconds until the lease of the last one ends, negative after that; None if there is none.
+    """
+
+    first_sent_ago: float | None
+    lease_left: float | None
+
+
+@fixed
 class Existing:
     """The identity has a record that the request did not match; nothing was changed.
 
@@ -163,12 +176,14 @@ class Existing:
         alive: whether its holder still works on it (R5b).
         own: whether that holder is a running task of this very process.
         high_water: the latest time at which this store saw anything, so that a clock set back is noticed.
+        by_store: the same moments by the store's own clock, if it has one. Of no two readings the same, so not compared.
     """
 
     record: Record
     alive: bool = False
     own: bool = False
     high_water: datetime | None = None
+    by_store: StoreClock | None = field(default=None, compare=False)
 
 
 @fixed

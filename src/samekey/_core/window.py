@@ -44,6 +44,7 @@ def window_of(
     lease_seconds: float,
     max_delay_seconds: float,
     high_water: datetime | None = None,
+    first_sent_ago: float | None = None,
 ) -> Window:
     """Judges the window of a record that was sent at least once.
 
@@ -55,6 +56,7 @@ def window_of(
         lease_seconds: how long an attempt may hold the action.
         max_delay_seconds: D as the profile or contract says today.
         high_water: the latest time the store has seen.
+        first_sent_ago: seconds since the first send by the store's own clock, if it has one.
     """
     known = [seconds for seconds in (record.window_seconds, window_seconds) if seconds is not None]
     if not known or record.first_sent_at is None:
@@ -65,7 +67,7 @@ def window_of(
     elapsed = _elapsed(record, record.first_sent_at, now, high_water)
     if elapsed is None:
         return Window("clock_jumped", now.wall)
-    left = width - elapsed
+    left = width - (elapsed if first_sent_ago is None else max(elapsed, first_sent_ago))
     return Window("" if left > attempt_seconds else "window_closed", later(now.wall, left))
 
 

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 import typer
 
 from samekey.cli.contract import contract
+from samekey.cli.copy import copy
 from samekey.cli.demo.command import demo
 from samekey.cli.doctor import doctor
 from samekey.cli.exits import EXIT_CODES, Exit, complain
 from samekey.cli.export import export
 from samekey.cli.list_ import list_actions
+from samekey.cli.migrate import migrate
 from samekey.cli.probe import probe
 from samekey.cli.providers import providers
 from samekey.cli.purge import purge
@@ -45,6 +47,8 @@ app.command("recheck", epilog=EPILOG)(recheck)
 app.command("recover", epilog=EPILOG)(recover)
 app.command("doctor", epilog=EPILOG)(doctor)
 app.command("purge", epilog=EPILOG)(purge)
+app.command("migrate", epilog=EPILOG)(migrate)
+app.command("copy", epilog=EPILOG)(copy)
 app.command("export", epilog=EPILOG)(export)
 app.command("contract", epilog=EPILOG)(contract)
 app.command("providers", epilog=EPILOG)(providers)

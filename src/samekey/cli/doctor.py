@@ -15,17 +15,18 @@ from samekey.cli.finding import is_alive
 from samekey.cli.options import JsonOption, StoreOption, existing_store
 from samekey.cli.render import as_json, console, put, safe, span
 from samekey.errors import StoreError
-from samekey.stores import SQLiteStore
 
 if TYPE_CHECKING:
     from samekey.stores import Store
+    from samekey.stores._doctor import Check
 
 
 def doctor(store: StoreOption = None, json: JsonOption = False) -> None:
     """Look at the store's health, permissions, disk, clock, schema, and at what is left open. Repairs nothing."""
     with existing_store(store) as opened:
         now = datetime.now(UTC)
-        found = opened.examine(now) if isinstance(opened, SQLiteStore) else []
+        examine = getattr(opened, "examine", None)  # a store of one's own may have none
+        found: list[Check] = examine(now) if examine is not None else []
         checks = [(check.name, check.well, check.told) for check in found]
         try:
             checks.append(("open actions", True, _open(opened, now)))

@@ -37,7 +37,8 @@ EXIT_CODES: Final = {
     Exit.USAGE: "wrong option or argument; a key that fits more than one action",
     Exit.NOT_FOUND: "no such store, or no such action in it",
     Exit.STORE: "the store cannot be used",
-    Exit.REFUSED: "the decision was refused: the record is another by now, is being worked on, or does not allow it",
+    Exit.REFUSED: "the decision was refused: the record is another by now, is being worked on, or does not allow it; "
+    "copy: actions are being sent, or the target has other records of the same actions",
     Exit.OPEN: "review --check: there are actions that need somebody; recover, recheck: some are still open",
     Exit.DIFFERS: "probe: the API differs from its profile",
     Exit.INTERRUPTED: "Ctrl-C",

@@ -36,16 +36,30 @@ NOTHING: Final = "no store at {place}: nothing has been written there yet, and l
 @contextmanager
 def existing_store(spec: str | None) -> Iterator[Store]:
     """Opens a store that is there, and closes it. Ends the command if it is not there or cannot be used."""
+    with made_store(spec) as store:
+        if not _exists(store):
+            leave(Exit.NOT_FOUND, NOTHING.format(place=store.location) + _hint(spec))
+        yield store
+
+
+@contextmanager
+def made_store(spec: str | None) -> Iterator[Store]:
+    """Opens a store, which may be a new one, and closes it. Ends the command if it cannot be used."""
     with sentences():
         store = open_store(spec)
         if isinstance(store, MemoryStore):
             raise UsageError("memory:// lives inside the program that uses it; give the path of a store on disk.")
-        if isinstance(store, SQLiteStore) and not _is_there(store.location):
-            leave(Exit.NOT_FOUND, NOTHING.format(place=store.location) + _hint(spec))
         try:
             yield store
         finally:
             store.close()
+
+
+def _exists(store: Store) -> bool:
+    if isinstance(store, SQLiteStore):
+        return _is_there(store.location)
+    look = getattr(store, "exists", None)  # of stores on a server
+    return look is None or bool(look())
 
 
 def _is_there(path: str) -> bool:

@@ -54,10 +54,10 @@ def decode(row: Sequence[Any]) -> Record:
         if seconds is not None:
             values[index] = moment(seconds)
     for index in _JSON:
-        values[index] = json.loads(values[index])
+        values[index] = json_mapping(values[index])
     values[_STATUS] = Status(values[_STATUS])
-    values[_HEADERS] = tuple((name, value) for name, value in json.loads(values[_HEADERS]))
-    values[_VOLATILE] = tuple(json.loads(values[_VOLATILE]))
+    values[_HEADERS] = json_headers(values[_HEADERS])
+    values[_VOLATILE] = json_names(values[_VOLATILE])
     values[_GUARDED] = bool(values[_GUARDED])
     return Record(**dict(zip(FIELDS, values, strict=True)))
 
@@ -82,6 +82,22 @@ def headers_text(headers: Sequence[tuple[str, str]]) -> str:
 def names_text(names: Iterable[str]) -> str:
     """Names as JSON."""
     return f"[{','.join(map(_quoted, names))}]"
+
+
+def json_mapping(text: str) -> dict[str, str]:
+    """Names and texts of JSON."""
+    mapping: dict[str, str] = json.loads(text)
+    return mapping
+
+
+def json_headers(text: str) -> tuple[tuple[str, str], ...]:
+    """Header fields of JSON."""
+    return tuple((name, value) for name, value in json.loads(text))
+
+
+def json_names(text: str) -> tuple[str, ...]:
+    """Names of JSON."""
+    return tuple(json.loads(text))
 
 
 def moment(seconds: float) -> datetime:

@@ -23,12 +23,13 @@ transaction: it happens whole or not at all, also across a crash. What holds for
 - *Loops.* One store object serves the tasks of one event loop at a time.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 from samekey._core.model import Event, Record
 from samekey._core.states import Status
+from samekey._core.values import fixed
 from samekey._core.verbs import (
     Claim,
     Claimed,
@@ -224,3 +225,57 @@ class AsyncStore(Protocol):
 
     async def aclose(self) -> None:
         """See `Store.close`."""
+
+
+@fixed
+class Entry:
+    """One generation of an action with its timeline, as it moves from one store to another.
+
+    Attributes:
+        record: the row.
+        events: its timeline, oldest first.
+    """
+
+    record: Record
+    events: tuple[Event, ...] = ()
+
+
+@fixed
+class Adopted:
+    """What became of entries that were to be written into a store.
+
+    Attributes:
+        written: how many were not there before.
+        conflicts: those that were not written, because the generation or its key is there and is another.
+    """
+
+    written: int
+    conflicts: tuple[Record, ...] = ()
+
+
+@runtime_checkable
+class Portable(Protocol):
+    """What a store has beyond `Store` if it can be copied with `samekey copy`: reading and writing records as they are.
+
+    None of it is a transition: nothing is decided, no holder and no lease is looked at. Both stores must be at rest.
+    """
+
+    def operations(self) -> Mapping[str, tuple[str, ...]]:
+        """The scope names of each operation."""
+
+    def export(self) -> Iterator[Entry]:
+        """Every generation of every action, tombstones too, in the order in which they were first written."""
+
+    def adopt(self, operations: Mapping[str, tuple[str, ...]], entries: Sequence[Entry]) -> Adopted:
+        """Writes what is not there yet, durably: in this order, each under its key, in its state, with its timeline.
+
+        Of what is there already nothing changes. Operations must have been checked against those that are there.
+        """
+
+    def adopt_secret(self, secret: bytes) -> None:
+        """Opens the store; one that has none yet keeps this one as its own.
+
+        Raises:
+            StoreFormatError: the store was made under another secret.
+            StoreUnavailableError: it cannot be opened or created.
+        """

@@ -115,8 +115,14 @@ def is_bound(connection: Connection) -> bool:
     return connection.execute(_sql.META, (_CHECK,)).fetchone() is not None
 
 
-def settle_secret(connection: Connection, files: Files, given: bytes | None) -> bytes:
+def settle_secret(connection: Connection, files: Files, given: bytes | None, *, keep: bool = False) -> bytes:
     """Returns the store's secret, and binds a new store to one. The caller holds the lock file; EXTRA is on.
+
+    Args:
+        connection: to the database.
+        files: where the store is.
+        given: the fleet's secret, or None for the store's own.
+        keep: whether a new store keeps the given one beside it, as it does its own.
 
     Raises:
         StoreFormatError: the store was made under another secret, or its secret is gone.
@@ -124,7 +130,7 @@ def settle_secret(connection: Connection, files: Files, given: bytes | None) -> 
     stored = _stored(files)
     row = connection.execute(_sql.META, (_CHECK,)).fetchone()
     if row is None:
-        return _bind(connection, files, given, stored)
+        return _bind(connection, files, given, stored, keep=keep)
     secret = given if given is not None else stored
     if not secret:
         raise _without_secret(files, marked=stored is not None)
@@ -138,14 +144,14 @@ def settle_secret(connection: Connection, files: Files, given: bytes | None) -> 
     return secret
 
 
-def _bind(connection: Connection, files: Files, given: bytes | None, stored: bytes | None) -> bytes:
+def _bind(connection: Connection, files: Files, given: bytes | None, stored: bytes | None, *, keep: bool) -> bytes:
     if connection.execute(_sql.ANY_ACTION).fetchone() is not None:
         raise StoreFormatError(
             f"the store {files.shown} is damaged (it has actions, but not what tells their secret), {NOTHING_SENT}; "
             f"restore it from a backup, and {KEEP}."
         )
     if given is not None:
-        write_durably(files.secret, _MARKER)
+        write_durably(files.secret, given.hex().encode() + b"\n" if keep else _MARKER)
         secret = given
     elif stored:
         secret = stored

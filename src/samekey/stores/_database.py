@@ -62,7 +62,7 @@ class Database:
         self._connection: Connection | None = None
         self._apart: Connection | None = None
         self._given: bytes | None = None
-        self._asked = False
+        self._asked = self._keep = False
         self._lock = FileLock(files.lock)
         self._lock_apart = FileLock(files.lock)
         self.keeper = Keeper(self._empty_log_apart, self._rest)
@@ -94,10 +94,10 @@ class Database:
 
     # --- opening and closing ---------------------------------------------------------------------------------
 
-    def secret(self, given: bytes | None) -> bytes:
+    def secret(self, given: bytes | None, *, keep: bool = False) -> bytes:
         """Opens the store and returns its secret, see `Store.secret`."""
         with self._mutex:
-            self._given, self._asked = given, True
+            self._given, self._asked, self._keep = given, True, keep
             return self._open() if self._connection is None else self._locked_out(self._check_secret)
 
     def ensure_open(self) -> None:
@@ -142,14 +142,14 @@ class Database:
         connection = self._ready()
         connection.execute("PRAGMA synchronous = EXTRA").fetchall()
         self._level = "EXTRA"
-        return settle_secret(connection, self.files, self._given)
+        return settle_secret(connection, self.files, self._given, keep=self._keep)
 
     def _open_locked(self) -> bytes:
         connection = open_database(self.files, self._connect)
         try:
             # Who only looks need not know the secret.
             needed = self._asked or not is_bound(connection)
-            secret = settle_secret(connection, self.files, self._given) if needed else b""
+            secret = settle_secret(connection, self.files, self._given, keep=self._keep) if needed else b""
             self._inode = inode_of(self.files.database)
             self._log_inode = None
             self._level = "EXTRA"

@@ -96,12 +96,13 @@ def _inside(connection: Connection, files: Files, now: datetime) -> Iterator[Che
     sound = found == ["ok"]
     advice = "; restore it from a backup, and do not delete it: it is what prevents duplicates"
     yield Check("pages", well=sound, told="all are sound" if sound else "; ".join(found) + advice)
-    yield _clock(connection.execute(_sql.LATEST_TIME).fetchone()[0], now)
+    yield clock_check(connection.execute(_sql.LATEST_TIME).fetchone()[0], now)
     size = os.path.getsize(files.log) if os.path.lexists(files.log) else 0
     yield Check("log size", well=True, told=f"{size // 1024:,} KiB")
 
 
-def _clock(latest: float | None, now: datetime) -> Check:
+def clock_check(latest: float | None, now: datetime) -> Check:
+    """Whether a clock is behind what the store has seen."""
     if latest is None:
         return Check("clock", well=True, told="nothing is stored yet to compare it with")
     ahead = moment(latest) - now

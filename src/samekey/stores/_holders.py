@@ -1,7 +1,9 @@
 """Who works on what: one locked file per process, which the kernel unlocks when the process ends, however it ends.
 
 A holder's name is `boot.pid.start.random.host`: the first 16 digits of the boot id, the process id, the time at which
-the name was taken (seconds since 1970), randomness, and the host's name for people.
+the name was taken (seconds since 1970), randomness, and the host's name for people. Where not all users of a store see the
+same directory of locks, `boot-place` stands for `boot`: two containers share a boot, but not a directory, and of a
+holder of another place only its lease can tell.
 """
 
 import fcntl
@@ -26,10 +28,11 @@ NO_BOOT: Final = "-"
 class Holder:
     """This process, as the other users of one store see it."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, place: str = "") -> None:
         self.directory = directory
         self.running = Running()
-        self.name, self._descriptor = _take(directory)
+        self._origin = _boot_part() if not place else f"{_boot_part()}-{place}"
+        self.name, self._descriptor = _take(directory, self._origin)
 
     def let_go(self) -> None:
         """Closes the descriptor: in a forked child it is the parent's, and would keep the parent alive for others."""
@@ -37,8 +40,7 @@ class Holder:
 
     def is_alive(self, name: str) -> bool:
         """Whether another process may still be at work. True also if only its lease can tell: on another boot."""
-        boot = _boot_part()
-        if boot == NO_BOOT or not name.startswith(f"{boot}."):
+        if not self._is_near(name):
             return True
         if "/" in name:
             return False
@@ -46,8 +48,11 @@ class Holder:
 
     def is_running(self, name: str) -> bool:
         """Whether another process is known to be at work: one of this boot, whose file is locked."""
-        boot = _boot_part()
-        return boot != NO_BOOT and name.startswith(f"{boot}.") and self.is_alive(name)
+        return self._is_near(name) and self.is_alive(name)
+
+    def _is_near(self, name: str) -> bool:
+        """Whether another process would have its file where this one looks."""
+        return _boot_part() != NO_BOOT and name.startswith(f"{self._origin}.")
 
     def sweep(self) -> None:
         """Removes the files that killed processes have left."""
@@ -67,11 +72,15 @@ class _Registry:
 
     def of(self, files: Files) -> Holder:
         """The holder for a store, made on first use."""
+        return self.at(files.holders)
+
+    def at(self, directory: str, place: str = "") -> Holder:
+        """The holder whose lock is in a directory, made on first use; `place` is for one that not all users see."""
         with self._lock:
-            holder = self._holders.get(files.database)
+            holder = self._holders.get(directory)
             if holder is None:
-                make_directory(files.holders)
-                holder = self._holders[files.database] = Holder(files.holders)
+                make_directory(directory)
+                holder = self._holders[directory] = Holder(directory, place)
                 holder.sweep()
             return holder
 
@@ -90,11 +99,16 @@ def _boot_part() -> str:
     return (boot_id() or NO_BOOT)[:16]
 
 
-def _take(directory: str) -> tuple[str, int]:
-    """A fresh name and the descriptor whose lock stands for this process."""
+def fresh_name(origin: str) -> str:
+    """A name that no other process has."""
     host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:64]
+    return f"{origin}.{os.getpid()}.{int(time.time())}.{secrets.token_hex(8)}.{host}"
+
+
+def _take(directory: str, origin: str) -> tuple[str, int]:
+    """A fresh name and the descriptor whose lock stands for this process."""
     while True:
-        name = f"{_boot_part()}.{os.getpid()}.{int(time.time())}.{secrets.token_hex(8)}.{host}"
+        name = fresh_name(origin)
         path = os.path.join(directory, name)
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE_FILE)
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -31,13 +32,14 @@ def open_store(spec: Store | str | os.PathLike[str] | None) -> Store:
     """Returns the store that is meant, without opening a file.
 
     Args:
-        spec: a store; a path; a URL (`sqlite:///absolute/path`, `memory://`); None for the one that `SAMEKEY_STORE`
-            names, else the default under the user's state directory.
+        spec: a store; a path; a URL (`sqlite:///absolute/path`, `postgresql://…`, `redis://…`, `rediss://…`,
+            `valkey://…`, `valkeys://…`, `memory://`); None for the one that `SAMEKEY_STORE` names, else the default
+            under the user's state directory.
 
     Raises:
-        UsageError: a URL that this version has no store for.
+        UsageError: a URL that this version has no store for, or one that is wrong; or what it needs is not installed.
     """
-    return _opened(spec, SQLiteStore, MemoryStore)
+    return _opened(spec, SQLiteStore, MemoryStore, "from_url")
 
 
 def open_async_store(spec: AsyncStore | str | os.PathLike[str] | None) -> AsyncStore:
@@ -47,16 +49,19 @@ def open_async_store(spec: AsyncStore | str | os.PathLike[str] | None) -> AsyncS
         spec: a store for event loops; otherwise as in `open_store`.
 
     Raises:
-        UsageError: a URL that this version has no store for.
+        UsageError: as for `open_store`.
     """
-    return _opened(spec, AsyncSQLiteStore, AsyncMemoryStore)
+    return _opened(spec, AsyncSQLiteStore, AsyncMemoryStore, "async_from_url")
 
 
 S = TypeVar("S", Store, AsyncStore)
 
 
 def _opened(
-    spec: S | str | os.PathLike[str] | None, sqlite: Callable[[str | os.PathLike[str]], S], memory: Callable[[], S]
+    spec: S | str | os.PathLike[str] | None,
+    sqlite: Callable[[str | os.PathLike[str]], S],
+    memory: Callable[[], S],
+    from_url: str,
 ) -> S:
     if TESTMODE.store is not None and (spec is None or isinstance(spec, str | os.PathLike)):
         return sqlite(TESTMODE.store)
@@ -65,7 +70,7 @@ def _opened(
     if spec is None:
         return _default(sqlite)
     if isinstance(spec, str):
-        return _from_text(spec, sqlite, memory)
+        return _from_text(spec, sqlite, memory, from_url)
     if isinstance(spec, os.PathLike):
         return sqlite(spec)
     return spec
@@ -83,23 +88,46 @@ def _default(sqlite: Callable[[str | os.PathLike[str]], S]) -> S:
     return store
 
 
-def _from_text(text: str, sqlite: Callable[[str | os.PathLike[str]], S], memory: Callable[[], S]) -> S:
+def _from_text(text: str, sqlite: Callable[[str | os.PathLike[str]], S], memory: Callable[[], S], from_url: str) -> S:
     if not text.strip():
         raise UsageError("store= is an empty text; give a path, or leave it out for the default.")
     if "://" not in text:
         return sqlite(Path(text).expanduser())
-    parts = urlsplit(text)
-    if parts.scheme == "memory":
+    scheme = text.partition("://")[0].lower()
+    if scheme == "memory":
         return memory()
-    if parts.scheme != "sqlite":
+    if scheme == "sqlite":
+        return sqlite(_sqlite_path(text))
+    late = _LATE.get(scheme)
+    if late is None:
         raise UsageError(
-            f"store= names a {parts.scheme}:// store, and this version of samekey has none; it has paths, "
-            "sqlite:///absolute/path and memory://."
+            f"store= names a {scheme}:// store, and this version of samekey has none; it has paths, "
+            f"sqlite:///absolute/path, {', '.join(f'{name}://' for name in _LATE)} and memory://."
         )
+    made: S = getattr(import_module(late), from_url)(text)
+    return made
+
+
+# By scheme; imported when they are asked for.
+_POSTGRES: Final = "samekey.stores.postgres"
+_REDIS: Final = "samekey.stores.redis"
+_LATE: Final = {
+    "postgresql": _POSTGRES,
+    "postgres": _POSTGRES,
+    "redis": _REDIS,
+    "rediss": _REDIS,
+    "valkey": _REDIS,
+    "valkeys": _REDIS,
+}
+
+
+def _sqlite_path(text: str) -> str:
+    parts = urlsplit(text)
     path = unquote(parts.path)
     if parts.netloc or not path.startswith("/") or path.endswith("/") or parts.query or parts.fragment:
-        raise UsageError(f"store={text!r} is not of the form sqlite:///absolute/path.")
-    return sqlite(path)
+        # Not repeated: whoever took it for a server may have written a password into it.
+        raise UsageError("store= is not of the form sqlite:///absolute/path.")
+    return path
 
 
 def in_container() -> bool:

@@ -1,7 +1,6 @@
 """What a person's decision and old age make of rows: pure, and the same for every store."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -94,28 +93,30 @@ def is_due(row: Record, at: datetime) -> bool:
     return row.settled and not row.purged and row.expires_at is not None and row.expires_at <= at
 
 
+ERASED: Final[Mapping[str, Any]] = {
+    "actor_id": "",
+    "scope": {},
+    "request_fingerprint": "",
+    "method": "",
+    "url": "",
+    "origin": "",
+    "field_digests": {},
+    "frozen_request": None,
+    "credential_digest": None,
+    "response_headers": (),
+    "response_body": None,
+    "error_summary": None,
+    "correlation_id": None,
+    "trace_context": None,
+    "expires_at": None,
+    "volatile": (),
+    "claim_nonce": "",
+    "holder": None,
+    "guarded": False,
+}
+"""What a purge takes from a record (R8)."""
+
+
 def tombstone(row: Record, at: datetime) -> Record:
     """What is left of a purged record for ever: that it was, under which key, and how it ended (R8)."""
-    return replace(
-        row,
-        actor_id="",
-        scope={},
-        request_fingerprint="",
-        method="",
-        url="",
-        origin="",
-        field_digests={},
-        frozen_request=None,
-        credential_digest=None,
-        response_headers=(),
-        response_body=None,
-        error_summary=None,
-        correlation_id=None,
-        trace_context=None,
-        expires_at=None,
-        last_seen_at=max(at, row.last_seen_at),
-        volatile=(),
-        claim_nonce="",
-        holder=None,
-        guarded=False,
-    )
+    return changed(row, {**ERASED, "last_seen_at": max(at, row.last_seen_at)})

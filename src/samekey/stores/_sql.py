@@ -90,6 +90,12 @@ SEEN: Final = "UPDATE actions SET last_seen_at = max(last_seen_at, ?2) WHERE ide
 SCOPE_NAMES: Final = "SELECT scope_names FROM operations WHERE name = ?1"
 ADD_OPERATION: Final = "INSERT INTO operations (name, scope_names) VALUES (?1, ?2)"
 
+OPERATIONS: Final = "SELECT name, scope_names FROM operations"
+
+# To move records from one store to another.
+AFTER: Final = f"SELECT id, {_COLUMNS} FROM actions WHERE id > ?1 ORDER BY id LIMIT ?2"
+SAME: Final = f"{_SELECT} WHERE (identity = ?1 AND generation = ?2) OR idempotency_key = ?3"
+
 META: Final = "SELECT value FROM meta WHERE name = ?1"
 SET_META: Final = "INSERT INTO meta (name, value) VALUES (?1, ?2)"
 

@@ -2,7 +2,7 @@
 
 import time
 import weakref
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from os import PathLike
@@ -26,12 +26,14 @@ from samekey._core.verbs import (
 from samekey.errors import StoreError
 from samekey.stores import _plans
 from samekey.stores._connection import Connect, connect
+from samekey.stores._contract import Adopted, Entry
 from samekey.stores._doctor import Check, examine
 from samekey.stores._engine import Engine
-from samekey.stores._errors import from_os
+from samekey.stores._errors import NOT_RECORDED, from_os
 from samekey.stores._files import Files
 from samekey.stores._fork import forget_in_child
 from samekey.stores._holders import Holder, holders
+from samekey.stores._moving import adopt_rows, export_rows, known_operations
 from samekey.stores._plans import Plan
 from samekey.stores._transactions import Found
 
@@ -210,6 +212,29 @@ class SQLiteStore:
         record = found.record
         alive = record.holder is not None and me.is_alive(record.holder)
         return Existing(record, alive=alive, high_water=found.high_water)
+
+    # --- moving ----------------------------------------------------------------------------------------------
+
+    def operations(self) -> Mapping[str, tuple[str, ...]]:
+        """The scope names of each operation."""
+        return self._engine.read(known_operations)
+
+    def export(self) -> Iterator[Entry]:
+        """Every generation of every action, oldest first. See `Portable.export`."""
+        last = 0
+        while page := self._engine.read(partial(export_rows, last)):
+            yield from (entry for _, entry in page)
+            last = page[-1][0]
+
+    def adopt(self, operations: Mapping[str, tuple[str, ...]], entries: Sequence[Entry]) -> Adopted:
+        """Writes what is not there yet. See `Portable.adopt`."""
+        adopted = self._engine.write(partial(adopt_rows, operations, entries), full=True, so=NOT_RECORDED)
+        self._engine.keeper.note(_plans.ROW_PAGES * len(entries), erased=False)
+        return adopted
+
+    def adopt_secret(self, secret: bytes) -> None:
+        """Opens the store; one that has no secret yet keeps this one. See `Portable.adopt_secret`."""
+        self._engine.secret(secret, keep=True)
 
     # --- the end ---------------------------------------------------------------------------------------------
 

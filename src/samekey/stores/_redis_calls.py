@@ -1,0 +1,200 @@
+"""What the Redis store asks the server: pure. The verbs plan calls, and a runner, of threads or of an event loop, makes them."""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from importlib.resources import files as resources
+from typing import Any, Final
+
+from samekey._core.model import Event, Record
+from samekey._core.values import fixed
+from samekey.stores._redis_codec import GRACE_SECONDS, Keys, State, event_text, pack, stone_of
+
+MOST_SKEW_SECONDS: Final = 10.0
+"""How far a machine's clock may be from the server's where leases are concerned (R10)."""
+
+
+@fixed
+class Script:
+    """One Lua script.
+
+    Attributes:
+        text: what it is.
+        digest: what the server knows it by.
+    """
+
+    text: str
+    digest: str
+
+
+def _script(name: str) -> Script:
+    text = resources("samekey.stores").joinpath(f"lua/{name}.lua").read_text(encoding="utf-8")
+    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+OPEN: Final = _script("open")
+READ: Final = _script("read")
+ROWS: Final = _script("rows")
+WRITE: Final = _script("write")
+
+
+@fixed
+class Call:
+    """One command.
+
+    Attributes:
+        script: what to run; None for a command of the server's own, whose name is the first argument.
+        keys: what it touches.
+        arguments: what it is given.
+    """
+
+    script: Script | None
+    keys: tuple[str, ...]
+    arguments: tuple[Any, ...]
+
+    def packed(self, *, whole: bool) -> bytes:
+        """What to send; a script as a whole, or as the digest of one that the server knows."""
+        if self.script is None:
+            return _packed(self.arguments)
+        name, what = ("EVAL", self.script.text) if whole else ("EVALSHA", self.script.digest)
+        return _packed((name, what, len(self.keys), *self.keys, *self.arguments))
+
+
+def _packed(words: tuple[Any, ...]) -> bytes:
+    """A command as the protocol has it. redis-py's own way takes as long as all else that a client does."""
+    parts = [b"*%d\r\n" % len(words)]
+    for word in words:
+        data = word if isinstance(word, bytes) else str(word).encode()
+        parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
+    return b"".join(parts)
+
+
+def plain(*words: Any) -> Call:
+    """A command of the server's own."""
+    return Call(None, (), words)
+
+
+@fixed
+class Guarding:
+    """The part of a write that only claims have.
+
+    Attributes:
+        clock: the writer's time, in seconds since 1970.
+        operation: whose scope names are compared.
+        names: them.
+        since: from when on others with the same payload are searched; None for no search.
+        refuse: whether one that is found refuses the write.
+    """
+
+    clock: float
+    operation: str = ""
+    names: str = ""
+    since: datetime | None = None
+    refuse: bool = False
+
+
+@fixed
+class Change:
+    """What a verb makes of an identity.
+
+    Attributes:
+        rows: to write.
+        events: to add.
+        forget: generations whose timelines go first.
+    """
+
+    rows: tuple[Record, ...] = ()
+    events: tuple[tuple[Record, Event], ...] = ()
+    forget: tuple[int, ...] = ()
+
+
+def read(keys: Keys, store_id: str, identity: str) -> Call:
+    """Asks for all that is stored of an identity."""
+    return Call(READ, (keys.meta, keys.actions(identity), keys.bodies(identity), keys.newest), (store_id,))
+
+
+def rows(keys: Keys, store_id: str, members: Collection[tuple[str, int]]) -> Call:
+    """Asks for some generations."""
+    touched = [name for identity, _ in members for name in (keys.actions(identity), keys.bodies(identity))]
+    return Call(ROWS, (keys.meta, *touched), (store_id, *(generation for _, generation in members)))
+
+
+def write(
+    keys: Keys,
+    store_id: str,
+    identity: str,
+    state: State,
+    version: str,
+    change: Change,
+    guarding: Guarding | None = None,
+) -> Call:
+    """Writes a change, if the identity is still in that state."""
+    touched = [
+        keys.meta,
+        keys.actions(identity),
+        keys.bodies(identity),
+        keys.timelines(identity),
+        *keys.indexes,
+    ]
+    clock, skew, operation, names, since, refuse = "", "", "", "", "", ""
+    if guarding is not None:
+        clock, skew = repr(guarding.clock), repr(MOST_SKEW_SECONDS)
+        operation, names = guarding.operation, guarding.names
+        if guarding.since is not None:
+            since, refuse = repr(guarding.since.timestamp()), "1" if guarding.refuse else ""
+            touched.append(keys.guard(change.rows[0]))
+    told: list[Any] = [len(change.rows)]
+    for row in change.rows:
+        told += _row(keys, row, state.generation(row.generation), touched)
+    told += [len(change.forget), *change.forget, len(change.events)]
+    for row, event in change.events:
+        told += [row.generation, event_text(event)]
+    expiry = _expiry({row.generation: row for row in (*state.generations, *change.rows)}.values())
+    arguments = (
+        store_id,
+        state.version,
+        version,
+        clock,
+        skew,
+        operation,
+        names,
+        since,
+        refuse,
+        identity,
+        keys.bodies_start,
+        expiry,
+        GRACE_SECONDS,
+        *told,
+    )
+    return Call(WRITE, tuple(touched), arguments)
+
+
+def _row(keys: Keys, row: Record, before: Record | None, touched: list[str]) -> Sequence[Any]:
+    guard = unguard = ""
+    new = keys.guard(row) if row.guarded else None
+    old = keys.guard(before) if before is not None and before.guarded else None
+    if old is not None and old != new:
+        touched.append(old)
+        unguard = str(len(touched))
+    if new is not None and new != old:
+        touched.append(new)
+        guard = str(len(touched))
+    expires = repr(row.expires_at.timestamp()) if row.settled and row.expires_at is not None else ""
+    return (
+        row.generation,
+        row.idempotency_key,
+        stone_of(row),
+        b"" if row.purged else pack(row),
+        "" if row.settled else "1",
+        expires,
+        repr(row.created_at.timestamp()),
+        guard,
+        unguard,
+    )
+
+
+def _expiry(generations: Collection[Record]) -> str:
+    """When everything of an identity that may be forgotten may be; "" if something of it may never be."""
+    whole = [row for row in generations if not row.purged]
+    times = [row.expires_at.timestamp() for row in whole if row.settled and row.expires_at is not None]
+    return repr(max(times)) if times and len(times) == len(whole) else ""

@@ -1,0 +1,188 @@
+"""How the Redis store names its keys and writes its values: pure.
+
+All keys of a store have one hash tag, so on a cluster they live on one node: whatever a script touches, indexes and
+the search for duplicates among them, changes at one instant, as in a transaction of SQL.
+
+For each identity there are three keys: *actions*, a hash that never expires, with the identity's version, and for each
+generation its number in the order of all and, once it is settled, its tombstone; *bodies*, a hash with the whole record
+of each generation; and *timelines*, a list. The last two expire when all that is in them is settled and its retention
+is over, and what is left is the tombstone (R8).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from samekey._core.model import Event, Record
+from samekey._core.values import fixed
+from samekey.errors import StoreFormatError
+from samekey.stores import _rulings
+from samekey.stores._codec import decode, encode, moment
+from samekey.stores._errors import NOTHING_SENT
+from samekey.stores._rows import FIELDS, clean
+
+GRACE_SECONDS: Final = 86_400
+"""How long after its retention a record stays that nobody purges: a purge says on the timeline that it was one."""
+
+# Once: `json.dumps` with separators makes an encoder for each call.
+_compact: Final = json.JSONEncoder(separators=(",", ":")).encode
+
+_FROZEN: Final = FIELDS.index("frozen_request")
+_BODY: Final = FIELDS.index("response_body")
+
+
+class Keys:
+    """The names of a store's keys.
+
+    Args:
+        prefix: what they begin with, in braces: the hash tag.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = f"{{{prefix}}}"
+        self.meta = f"{self.prefix}:meta"
+        self.order = f"{self.prefix}:order"
+        self.by_key = f"{self.prefix}:by_key"
+        self.open = f"{self.prefix}:open"
+        self.due = f"{self.prefix}:due"
+        self.sequence = f"{self.prefix}:sequence"
+        self.newest = f"{self.prefix}:newest"
+        self.operations = f"{self.prefix}:operations"
+        self.indexes = (
+            self.order,
+            self.by_key,
+            self.open,
+            self.due,
+            self.sequence,
+            self.newest,
+            self.operations,
+        )
+        self.bodies_start = f"{self.prefix}:body:"
+
+    def actions(self, identity: str) -> str:
+        """What stays of an identity for ever."""
+        return f"{self.prefix}:action:{identity}"
+
+    def bodies(self, identity: str) -> str:
+        """The whole records of an identity."""
+        return f"{self.bodies_start}{identity}"
+
+    def timelines(self, identity: str) -> str:
+        """The timelines of an identity."""
+        return f"{self.prefix}:timeline:{identity}"
+
+    def guard(self, record: Record) -> str:
+        """Where other actions with the same payload are found."""
+        name, fingerprint = clean(record.operation_name), clean(record.request_fingerprint)
+        digest = hashlib.sha256(f"{name}\0{fingerprint}".encode()).hexdigest()[:32]
+        return f"{self.prefix}:guard:{digest}"
+
+
+@fixed
+class Member:
+    """A generation, as the indexes name it."""
+
+    number: str
+    generation: int
+    identity: str
+
+    @classmethod
+    def of(cls, text: bytes) -> "Member":
+        """Reads one; before a NUL may stand its key."""
+        number, generation, identity = text.rpartition(b"\0")[2].decode().split(":", 2)
+        return cls(number, int(generation), identity)
+
+
+@fixed
+class State:
+    """All that is stored of one identity.
+
+    Attributes:
+        version: names the last write; "" where there was none.
+        generations: oldest first.
+        newest: when the newest record of the store was made.
+    """
+
+    version: str = ""
+    generations: tuple[Record, ...] = ()
+    newest: datetime | None = None
+
+    @property
+    def highest(self) -> Record | None:
+        """The highest generation."""
+        return self.generations[-1] if self.generations else None
+
+    def generation(self, number: int) -> Record | None:
+        """One of them."""
+        return next((row for row in self.generations if row.generation == number), None)
+
+
+def state(reply: Sequence[Any], location: str) -> State:
+    """Reads what `read.lua` tells, or `write.lua` of another state than the expected one."""
+    actions, bodies = _mapping(reply[1]), _mapping(reply[2])
+    numbers = sorted(int(name[1:]) for name in actions if name.startswith(b"g"))
+    rows = (row_of(actions[b"g%d" % number], bodies.get(b"%d" % number, b""), location) for number in numbers)
+    newest = moment(float(reply[3])) if reply[3] else None
+    return State(actions.get(b"v", b"").decode(), tuple(rows), newest)
+
+
+def _mapping(flat: Sequence[bytes]) -> Mapping[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def row_of(stone: bytes, body: bytes, location: str) -> Record:
+    """The record, or its tombstone where the record has expired.
+
+    Raises:
+        StoreFormatError: it is unsettled and gone, which a server that evicts keys may have done.
+    """
+    if body or stone:
+        return unpack(body or stone)
+    raise StoreFormatError(
+        f"the store {location} has lost the record of an unsettled action, {NOTHING_SENT}; the server has evicted or "
+        "somebody deleted its keys: restore them from a backup, and set maxmemory-policy to noeviction."
+    )
+
+
+def stone_of(record: Record) -> bytes:
+    """What stays of a record for ever: nothing yet while it is unsettled."""
+    return pack(_rulings.tombstone(record, record.last_seen_at)) if record.settled else b""
+
+
+def pack(record: Record) -> bytes:
+    """A record as one value: a line of JSON, and then the bytes that JSON has no form for."""
+    row: list[Any] = list(encode(record))
+    frozen, body = row[_FROZEN], row[_BODY]
+    row[_FROZEN] = None if frozen is None else len(frozen)
+    row[_BODY] = None if body is None else len(body)
+    return b"".join((_compact(row).encode(), b"\n", frozen or b"", body or b""))
+
+
+def unpack(value: bytes) -> Record:
+    """The record of a value."""
+    text, _, tail = value.partition(b"\n")
+    row = json.loads(text)
+    frozen, body = row[_FROZEN], row[_BODY]
+    if frozen is not None:
+        row[_FROZEN] = tail[:frozen]
+    if body is not None:
+        row[_BODY] = tail[len(tail) - body :]
+    return decode(row)
+
+
+def event_text(event: Event) -> str:
+    """An event as a line of a timeline."""
+    return _compact([event.at.timestamp(), event.kind, clean(event.detail)])
+
+
+def event_of(line: bytes) -> Event:
+    """The event of such a line, without the generation before it."""
+    at, kind, detail = json.loads(line)
+    return Event(moment(at), kind, detail)
+
+
+def names_of(scope: Mapping[str, str]) -> str:
+    """Scope names as they are compared: in one order."""
+    return json.dumps(sorted(scope))

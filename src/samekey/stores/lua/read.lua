@@ -1,0 +1,11 @@
+-- All that is stored of one identity, at one instant.
+-- KEYS: meta, actions, bodies, newest. ARGV: the store's id.
+if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then
+    return {'gone'}
+end
+return {
+    'state',
+    redis.call('HGETALL', KEYS[2]),
+    redis.call('HGETALL', KEYS[3]),
+    redis.call('GET', KEYS[4]) or '',
+}
