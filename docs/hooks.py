@@ -17,8 +17,8 @@ from samekey.providers import NAMES, load
 from samekey.providers.facts import carrier, facts, window
 
 COMMANDS = (
-    "demo", "list", "show", "review", "resolve", "recheck", "recover", "doctor", "purge", "export", "contract",
-    "providers", "probe",
+    "demo", "list", "show", "review", "resolve", "recheck", "recover", "doctor", "purge", "export", "copy", "migrate",
+    "contract", "providers", "probe",
 )  # fmt: skip
 
 
