@@ -21,8 +21,8 @@ from samekey.telemetry.log import EVENTS
 from samekey.telemetry.signals import SIGNALS
 
 COMMANDS = (
-    "demo", "list", "show", "review", "resolve", "recheck", "recover", "stats", "report", "audit", "doctor",
-    "purge", "export", "contract", "providers", "probe",
+    "demo", "list", "show", "review", "resolve", "recheck", "recover", "stats", "report", "audit", "doctor", "purge",
+    "export", "copy", "migrate", "contract", "providers", "probe",
 )  # fmt: skip
 
 

@@ -66,6 +66,22 @@ def test_every_exit_code_is_documented() -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://somebody:hunter2@127.0.0.1:9/samekey", "postgresql://somebody@127.0.0.1:9/samekey"),
+        ("redis://somebody:hunter2@127.0.0.1:9/1", "redis://127.0.0.1:9/1"),
+    ],
+)
+def test_a_store_on_a_server_that_is_not_there_is_told_without_its_password(
+    url: str, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["list", "--store", url]) == 4
+    told = capsys.readouterr()
+    assert shown in told.err
+    assert "hunter2" not in told.out + told.err
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["lst"],
@@ -175,6 +191,8 @@ def test_all_commands_are_functions_of_one_app() -> None:
         "audit",
         "doctor",
         "purge",
+        "migrate",
+        "copy",
         "export",
         "contract",
         "providers",

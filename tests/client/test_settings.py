@@ -179,7 +179,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"operations": ["create_order"]}, "operations= holds a str"),
     ({"operations": [create_order, create_order]}, "holds 'create_order' twice"),
     ({"store": MemoryStore(lease=timedelta(seconds=5))}, "is not longer than an attempt may take"),
-    ({"store": "redis://localhost"}, "names a redis:// store"),
+    ({"store": "mysql://localhost"}, "names a mysql:// store"),
     ({"store": ""}, "store= is an empty text"),
     ({"tiemout": 3}, "it has no option 'tiemout'"),
     ({"transport": httpx.HTTPTransport(retries=3)}, r"retries by itself \(retries=3\)"),

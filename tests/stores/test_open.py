@@ -114,6 +114,6 @@ def test_the_same_rules_hold_for_event_loops(monkeypatch: pytest.MonkeyPatch, tm
         assert opened.location == str(path)
     monkeypatch.setenv("SAMEKEY_STORE", "")
     assert open_async_store(None).location == open_store(None).location
-    with pytest.raises(UsageError, match="postgresql:// store"):
-        open_async_store("postgresql://user:hunter2@host/db")
+    with pytest.raises(UsageError, match="mysql:// store"):
+        open_async_store("mysql://user:hunter2@host/db")
     assert list(tmp_path.iterdir()) == []

@@ -80,10 +80,11 @@ class Trouble:
 class Failed(Exception):  # noqa: N818 - caught a few lines further on
     """A statement failed."""
 
-    def __init__(self, error: psycopg.Error, ask: Ask) -> None:
+    def __init__(self, error: psycopg.Error, ask: Ask, *, closed: bool) -> None:
         super().__init__()
         self.error = error
         self.ask = ask
+        self.closed = closed
 
 
 class Link:
@@ -133,7 +134,7 @@ class Link:
             try:
                 return _perform(connection, make())
             except Failed as failed:
-                if not trouble.again(failed.error, failed.ask, closed=connection.closed):
+                if not trouble.again(failed.error, failed.ask, closed=failed.closed):
                     raise trouble.told(failed.error) from failed.error
             except KeyOfAnotherError as error:
                 raise trouble.told(error) from None
@@ -186,7 +187,7 @@ def _perform(connection: "psycopg.Connection[Any]", verb: Verb[T]) -> T:
                 rows = cursor.fetchall() if cursor.description is not None else []
             except psycopg.Error as error:
                 _close_if_useless(connection, error)
-                raise Failed(error, ask) from error
+                raise Failed(error, ask, closed=connection.closed) from error
             ask = verb.send(rows)
     except StopIteration as stop:
         answer: T = stop.value
@@ -259,14 +260,12 @@ class AsyncLink:
             except psycopg.Error as error:
                 raise trouble.told(error) from error
             try:
-                return await _whole(_perform_async(connection, make()), undo)
+                return await _whole(_perform_and_give_back(pool, connection, make()), undo)
             except Failed as failed:
-                if not trouble.again(failed.error, failed.ask, closed=connection.closed):
+                if not trouble.again(failed.error, failed.ask, closed=failed.closed):
                     raise trouble.told(failed.error) from failed.error
             except KeyOfAnotherError as error:
                 raise trouble.told(error) from None
-            finally:
-                await _given_back(pool, connection)
 
     async def _borrow(self, pool: AsyncConnectionPool[Any]) -> "psycopg.AsyncConnection[Any]":
         """See `Link._borrow`."""
@@ -314,7 +313,7 @@ async def _perform_async(connection: "psycopg.AsyncConnection[Any]", verb: Verb[
                 rows = await cursor.fetchall() if cursor.description is not None else []
             except psycopg.Error as error:
                 _close_if_useless(connection, error)
-                raise Failed(error, ask) from error
+                raise Failed(error, ask, closed=connection.closed) from error
             ask = verb.send(rows)
     except StopIteration as stop:
         answer: T = stop.value
@@ -338,13 +337,14 @@ async def _whole(work: Coroutine[Any, Any, T], undo: Callable[[T], None] | None)
         raise
 
 
-async def _given_back(pool: AsyncConnectionPool[Any], connection: "psycopg.AsyncConnection[Any]") -> None:
-    """Ends what a verb has left open, and returns the connection, whatever else is cancelled meanwhile."""
-
-    async def give() -> None:
+async def _perform_and_give_back(
+    pool: AsyncConnectionPool[Any], connection: "psycopg.AsyncConnection[Any]", verb: Verb[T]
+) -> T:
+    """One piece for `_whole`: were the connection given back after it, a cancellation just then would hide the answer."""
+    try:
+        return await _perform_async(connection, verb)
+    finally:
         if not connection.closed and connection.info.transaction_status is not TransactionStatus.IDLE:
             with suppress(psycopg.Error):
                 await connection.rollback()
         await pool.putconn(connection)
-
-    await asyncio.shield(asyncio.ensure_future(give()))
