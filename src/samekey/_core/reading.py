@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
+from samekey._core.jsonplaces import blanked
 from samekey._core.jsontext import decoder
 from samekey._core.model import Headers, Record, Reply, Result
 
@@ -150,3 +151,18 @@ def result_of(reply: Reply, reference: str | None, *, whole: bool) -> Result:
     headers: Headers = tuple([pair for pair in reply.headers if pair[0] in KEPT_HEADERS]) if whole else ()
     kept = not reply.body or (whole and len(reply.body) <= MAX_KEPT)
     return Result(reply.status, headers, reply.body if kept else None, reference)
+
+
+def withheld(result: Result, secret: tuple[str, ...]) -> Result:
+    """The result without what a contract keeps out of the store: JSON pointers, and headers as `header:Location`."""
+    if not secret:
+        return result
+    named = {where.removeprefix("header:").strip().lower() for where in secret if where.startswith("header:")}
+    pointers = tuple([where for where in secret if where.startswith("/")])
+    body = result.body
+    if body and pointers:
+        # What cannot be read cannot be searched either, so nothing of it is kept.
+        body = blanked(body, pointers)
+    return Result(
+        result.status, tuple([pair for pair in result.headers if pair[0] not in named]), body, result.reference
+    )
