@@ -26,7 +26,7 @@ from samekey.providers import ProviderName, choose
 from samekey.providers.facts import span
 from samekey.reconcile import looks_up
 from samekey.settings import Operations, check_choices, check_lease, http_client, secret_of
-from samekey.stores import Store, open_store
+from samekey.stores import Keys, Store, encrypted, open_store
 
 if TYPE_CHECKING:
     import httpx2
@@ -74,6 +74,8 @@ class Client(Generic[ResponseT]):
         retry: when to send again within one run.
         actor: names the account on whose behalf it writes; part of every identity.
         secret: what keys are derived from, for a fleet; else `SAMEKEY_SECRET`; else the store's own.
+        encryption: the key with which requests and answers are encrypted before they are stored (`samekey[crypto]`), or
+            several, the newest first; else `SAMEKEY_ENCRYPTION_KEY`; else they are not.
         http: an `httpx.Client` or `httpx2.Client` to send with. It is not closed.
         keep: whether answers are stored whole ("response") or by reference only.
         freeze: whether requests are stored while unsettled ("request") or not ("nothing").
@@ -96,6 +98,7 @@ class Client(Generic[ResponseT]):
         retry: RetryPolicy = ...,
         actor: str = "default",
         secret: str | bytes | None = None,
+        encryption: Keys | None = None,
         http: httpx.Client | None = None,
         keep: Literal["response", "reference"] = "response",
         freeze: Literal["request", "nothing"] = "request",
@@ -114,6 +117,7 @@ class Client(Generic[ResponseT]):
         retry: RetryPolicy = ...,
         actor: str = "default",
         secret: str | bytes | None = None,
+        encryption: Keys | None = None,
         http: httpx2.Client,
         keep: Literal["response", "reference"] = "response",
         freeze: Literal["request", "nothing"] = "request",
@@ -129,6 +133,7 @@ class Client(Generic[ResponseT]):
         retry: RetryPolicy = _USUAL,
         actor: str = "default",
         secret: str | bytes | None = None,
+        encryption: Keys | None = None,
         http: Any = None,
         keep: Literal["response", "reference"] = "response",
         freeze: Literal["request", "nothing"] = "request",
@@ -144,7 +149,7 @@ class Client(Generic[ResponseT]):
         self._owns_http = http is None
         self._owns_store = store is None or isinstance(store, str | os.PathLike)
         self._window = window
-        self._store = open_store(store)
+        self._store = encrypted(open_store(store), encryption)
         check_lease(self._store, self._http)
         self._engine: Engine[Any, ResponseT] = Engine(
             library=self._library,

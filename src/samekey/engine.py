@@ -14,6 +14,7 @@ from samekey._core.model import Outgoing, Record
 from samekey._core.plan import Plan, Profile
 from samekey._core.reading import with_reference
 from samekey._core.run import Done, LookedUp, Run
+from samekey._core.sealing import LOOK_AT, refuse_sealed
 from samekey._core.steps import LookUp, Renew, Send, Step, resume, start
 from samekey._core.values import fixed
 from samekey._core.verbs import Existing
@@ -103,7 +104,9 @@ class Engine(Generic[ClientT, ResponseT]):
     def secret(self) -> bytes:
         """The store's secret; opens the store on first use."""
         if self._secret is None:
-            self._secret = self.store.secret(self._given_secret)
+            secret = self.store.secret(self._given_secret)
+            refuse_sealed(self.store.find(newest_first=True, limit=LOOK_AT))
+            self._secret = secret
         return self._secret
 
     def prepare(

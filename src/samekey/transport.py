@@ -22,7 +22,7 @@ from samekey.http.responses import outward
 from samekey.provider import Provider
 from samekey.providers import ProviderName, choose
 from samekey.settings import Operations, check_choices, secret_of
-from samekey.stores import Store, open_store
+from samekey.stores import Keys, Store, encrypted, open_store
 
 if TYPE_CHECKING:
     import httpx2
@@ -65,6 +65,7 @@ class Transport(_Base):
         retry: when to send again within one call. Switch the SDK's own retries off: they only repeat the verdict.
         actor: names the account on whose behalf it writes.
         secret: as for `Client`.
+        encryption: as for `Client`.
         inner: the transport that sends; None for one that honours the proxy environment.
         keep: whether answers are stored whole ("response") or by reference only.
         freeze: whether requests are stored while unsettled ("request") or not ("nothing").
@@ -89,6 +90,7 @@ class Transport(_Base):
         retry: RetryPolicy = _USUAL,
         actor: str = "default",
         secret: str | bytes | None = None,
+        encryption: Keys | None = None,
         inner: Any = None,
         keep: Literal["response", "reference"] = "response",
         freeze: Literal["request", "nothing"] = "request",
@@ -110,7 +112,7 @@ class Transport(_Base):
         self._operations = Operations(operations, actor)
         self._window = window
         self._owns_store = store is None or isinstance(store, str | os.PathLike)
-        self._store = open_store(store)
+        self._store = encrypted(open_store(store), encryption)
         self._retry = retry
         self._secret = secret_of(secret)
         self._inner = inner

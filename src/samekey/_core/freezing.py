@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from samekey._core.jsontext import encoder
 from samekey._core.model import Frozen, Headers, Outgoing
+from samekey._core.sealing import MARK, locked
 from samekey.errors import StoreFormatError
 
 MAX_FROZEN_BODY: Final = 1024 * 1024
@@ -51,6 +52,8 @@ def unfreeze(data: bytes) -> Frozen:
     Raises:
         StoreFormatError: the bytes are not a frozen request this version knows.
     """
+    if data.startswith(MARK):
+        raise locked("the frozen request", data[len(MARK) :].partition(b":")[0].decode("ascii", "replace"))
     line, _, body = data.partition(b"\n")
     try:
         head = json.loads(line)

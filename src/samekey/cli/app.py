@@ -20,6 +20,7 @@ from samekey.cli.providers import providers
 from samekey.cli.purge import purge
 from samekey.cli.recheck import recheck
 from samekey.cli.recover import recover
+from samekey.cli.reencrypt import reencrypt
 from samekey.cli.resolve import resolve
 from samekey.cli.review import review
 from samekey.cli.show import show
@@ -45,6 +46,7 @@ app.command("recheck", epilog=EPILOG)(recheck)
 app.command("recover", epilog=EPILOG)(recover)
 app.command("doctor", epilog=EPILOG)(doctor)
 app.command("purge", epilog=EPILOG)(purge)
+app.command("reencrypt", epilog=EPILOG)(reencrypt)
 app.command("export", epilog=EPILOG)(export)
 app.command("contract", epilog=EPILOG)(contract)
 app.command("providers", epilog=EPILOG)(providers)

@@ -2,7 +2,19 @@
 
 from samekey.stores._contract import AsyncStore, Store
 from samekey.stores._open import open_store
+from samekey.stores._vault import Keys
+from samekey.stores.encrypted import EncryptedAsyncStore, EncryptedStore, encrypted
 from samekey.stores.memory import MemoryStore
 from samekey.stores.sqlite import SQLiteStore
 
-__all__ = ["AsyncStore", "MemoryStore", "SQLiteStore", "Store", "open_store"]
+__all__ = [
+    "AsyncStore",
+    "EncryptedAsyncStore",
+    "EncryptedStore",
+    "Keys",
+    "MemoryStore",
+    "SQLiteStore",
+    "Store",
+    "encrypted",
+    "open_store",
+]

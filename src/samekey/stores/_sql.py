@@ -82,6 +82,12 @@ DUE: Final = f"""
 ORDER BY id LIMIT ?2
 """
 
+CONTENTS: Final = f"""
+SELECT id, {_COLUMNS} FROM actions
+WHERE id > ?1 AND (frozen_request IS NOT NULL OR response_body IS NOT NULL OR response_headers <> '[]')
+ORDER BY id LIMIT ?2
+"""
+
 ADD_EVENT: Final = "INSERT INTO events (idempotency_key, at, kind, detail) VALUES (?1, ?2, ?3, ?4)"
 EVENTS: Final = "SELECT at, kind, detail FROM events WHERE idempotency_key = ?1 ORDER BY id"
 FORGET_EVENTS: Final = "DELETE FROM events WHERE idempotency_key = ?1"
