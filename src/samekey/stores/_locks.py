@@ -7,7 +7,7 @@ is first come, first served.
 import fcntl
 import os
 
-from samekey.stores._files import PRIVATE_FILE
+from samekey.stores._files import open_private
 
 
 class FileLock:
@@ -28,7 +28,7 @@ class FileLock:
     def acquire(self) -> None:
         """Waits for the lock; Ctrl-C ends the wait."""
         if self._descriptor is None:
-            self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, PRIVATE_FILE)
+            self._descriptor = open_private(self._path, os.O_CREAT | os.O_RDWR)
         self.held = True  # before it is, so that no interruption leaves it held unseen
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
 
