@@ -17,7 +17,7 @@ from samekey.engine import WRITES, Engine, Finished
 from samekey.errors import ActionRejectedError, UsageError
 from samekey.http.guard import build_client
 from samekey.http.library import library_named
-from samekey.http.limit import limit_answers
+from samekey.http.limit import MAX_RESPONSE_BYTES, limit_answers
 from samekey.http.responses import outward
 from samekey.provider import Provider
 from samekey.providers import ProviderName, choose
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
         def handle_request(self, request: Any) -> Any: ...
 else:
     _Base = httpx.BaseTransport  # httpx2 asks for its methods, not for its class
-
-MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
-"""Largest answer to a write that is read into memory, in bytes as they come over the wire."""
 
 MARK: Final = "samekey"
 """The request extension that marks a write as an action."""
@@ -70,7 +67,7 @@ class Transport(_Base):
         keep: whether answers are stored whole ("response") or by reference only.
         freeze: whether requests are stored while unsettled ("request") or not ("nothing").
         on_unmarked: what becomes of a write outside any action: "raise" a `UsageError`, or let it "pass" unprotected.
-        max_response: most bytes of an answer that are read; a longer one has an unknown outcome.
+        max_response: most bytes of an answer that are read, packed or unpacked; a longer one has an unknown outcome.
         **httpx_client_options: for the client below: verify, cert, trust_env, proxy, mounts, limits, http1, http2.
 
     Raises:

@@ -15,6 +15,9 @@ MAX_READ: Final = 256 * 1024
 MAX_KEPT: Final = 256 * 1024
 """Largest body that is stored with a result, in bytes."""
 
+MAX_KEPT_HEADER: Final = 8192
+"""Longest header value that is stored, in characters: what servers themselves take in a line."""
+
 MAX_REFERENCE: Final = 4096
 """Longest reference, in characters: longer than any object's id or URL."""
 
@@ -148,7 +151,11 @@ def _parts(pointer: str) -> tuple[str, ...]:
 
 def result_of(reply: Reply, reference: str | None, *, whole: bool) -> Result:
     """The part of a reply that is stored."""
-    headers: Headers = tuple([pair for pair in reply.headers if pair[0] in KEPT_HEADERS]) if whole else ()
+    headers: Headers = (
+        tuple([pair for pair in reply.headers if pair[0] in KEPT_HEADERS and len(pair[1]) <= MAX_KEPT_HEADER])
+        if whole
+        else ()
+    )
     kept = not reply.body or (whole and len(reply.body) <= MAX_KEPT)
     return Result(reply.status, headers, reply.body if kept else None, reference)
 

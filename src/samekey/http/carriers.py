@@ -15,12 +15,15 @@ from urllib.parse import parse_qsl, quote_plus
 
 from samekey._core.jsonplaces import UNREADABLE, members, skip
 from samekey._core.reading import is_json
-from samekey.errors import UsageError
+from samekey.errors import StoreFormatError, UsageError
 
 if TYPE_CHECKING:
     from samekey._core.model import Outgoing
     from samekey._core.plan import Profile
     from samekey.http.library import Library
+
+_KEY: Final = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
+"""Wider than our keys are: a store may be older than their shape."""
 
 _FORM: Final = "application/x-www-form-urlencoded"
 
@@ -110,7 +113,15 @@ def write(library: Library[Any, Any], profile: Profile, request: Any, key: str, 
         request: the native request.
         key: the key.
         first_sent: when the key was first sent, for APIs that want to be told.
+
+    Raises:
+        StoreFormatError: the key has characters that no key of ours has: somebody else wrote it.
     """
+    if not _KEY.fullmatch(key):
+        raise StoreFormatError(
+            "what the store has as a key is no key, so nothing was sent; the store was changed by somebody else, restore it "
+            "from a backup."
+        )
     name, value = profile.key_header, profile.carried(key)
     match profile.carrier:
         case "header":
