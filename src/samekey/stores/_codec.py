@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from samekey._core.model import LATEST, Record
 from samekey._core.states import Status
+from samekey.errors import StoreFormatError
+from samekey.stores._errors import KEEP, NOTHING_SENT
 from samekey.stores._rows import FIELDS, values_of
 
 _TIMES: Final = tuple(
@@ -47,19 +49,27 @@ def encode(record: Record) -> tuple[Any, ...]:
 
 
 def decode(row: Sequence[Any]) -> Record:
-    """The record of a row that was selected in the order of `FIELDS`."""
+    """The record of a row that was selected in the order of `FIELDS`.
+
+    Raises:
+        StoreFormatError: the row has something that samekey does not write.
+    """
     values = list(row)
-    for index in _TIMES:
-        seconds = values[index]
-        if seconds is not None:
-            values[index] = moment(seconds)
-    for index in _JSON:
-        values[index] = json.loads(values[index])
-    values[_STATUS] = Status(values[_STATUS])
-    values[_HEADERS] = tuple((name, value) for name, value in json.loads(values[_HEADERS]))
-    values[_VOLATILE] = tuple(json.loads(values[_VOLATILE]))
-    values[_GUARDED] = bool(values[_GUARDED])
-    return Record(**dict(zip(FIELDS, values, strict=True)))
+    try:
+        for index in _TIMES:
+            seconds = values[index]
+            if seconds is not None:
+                values[index] = moment(seconds)
+        for index in _JSON:
+            values[index] = json.loads(values[index])
+        values[_STATUS] = Status(values[_STATUS])
+        values[_HEADERS] = tuple((name, value) for name, value in json.loads(values[_HEADERS]))
+        values[_VOLATILE] = tuple(json.loads(values[_VOLATILE]))
+        values[_GUARDED] = bool(values[_GUARDED])
+        return Record(**dict(zip(FIELDS, values, strict=True)))
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
+        # Not `from` it: its words may quote the row.
+        raise StoreFormatError(f"a record of the store cannot be read (it is damaged), {NOTHING_SENT}; {KEEP}.") from None
 
 
 # Of these flat texts the general encoder would spend more time on its own construction than on them.
@@ -91,5 +101,5 @@ def moment(seconds: float) -> datetime:
     """
     try:
         return datetime.fromtimestamp(seconds, UTC)
-    except (OverflowError, ValueError):
+    except (OSError, OverflowError, ValueError):
         return LATEST
