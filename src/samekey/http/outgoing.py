@@ -185,9 +185,11 @@ def _build(
             given["headers"] = _with_boundary(client, library.module.Headers(given.get("headers")), boundary)
         return client.build_request(method, url, **given)
     except library.module.InvalidURL:
-        raise UsageError("the URL cannot be parsed.") from None
+        told = "the URL cannot be parsed."
     except UNBUILDABLE as error:
-        raise UsageError(_unbuildable(library, given, error)) from None
+        told = _unbuildable(library, given, error)
+    # Outside of the handlers: what httpx raised has the value in it, and would hang on to ours as its context.
+    raise UsageError(told)
 
 
 def _with_boundary(client: Any, headers: Any, boundary: str) -> Any:
@@ -238,10 +240,10 @@ class _Shape:
         content_type: one of them.
     """
 
-    first: list[tuple[bytes, bytes]]
-    frozen: Headers
+    first: list[tuple[bytes, bytes]] = field(repr=False)
+    frozen: Headers = field(repr=False)
     names: frozenset[str]
-    fields: Headers
+    fields: Headers = field(repr=False)
     content_type: str
 
 

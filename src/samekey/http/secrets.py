@@ -8,7 +8,7 @@ credential that was renewed leaves the action the same, and a resend is the froz
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
@@ -122,7 +122,7 @@ class _Body:
         is_json: whether it is JSON; else it is a form.
     """
 
-    text: bytes
+    text: bytes = field(repr=False)
     is_json: bool
 
     @classmethod
