@@ -239,7 +239,7 @@ def test_policies_are_values() -> None:
     assert RetryPolicy() != RetryPolicy(attempts=4)
     assert RetryBudget(ratio=1) == RetryBudget(ratio=1.0)
     with pytest.raises(ValidationError):
-        setattr(RetryPolicy(), "attempts", 3)  # noqa: B010
+        setattr(RetryPolicy(), "attempts", 3)  # noqa: B010 - a type checker forbids it too
 
 
 # Provider

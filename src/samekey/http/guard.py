@@ -155,7 +155,9 @@ class _WithoutQuotes(logging.Filter):
         return True
 
 
-_QUOTING: Final = re.compile(r"(\.failed exception=\w*ProtocolError|receive_response_headers\.complete return_value=).*", re.DOTALL)
+_QUOTING: Final = re.compile(
+    r"(\.failed exception=\w*ProtocolError|receive_response_headers\.complete return_value=).*", re.DOTALL
+)
 _CORE: Final = ("connection", "http11", "http2", "proxy", "socks")
 """Whose loggers httpcore has: a filter counts for its own logger only."""
 

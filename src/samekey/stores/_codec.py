@@ -69,7 +69,9 @@ def decode(row: Sequence[Any]) -> Record:
         return Record(**dict(zip(FIELDS, values, strict=True)))
     except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
         # Not `from` it: its words may quote the row.
-        raise StoreFormatError(f"a record of the store cannot be read (it is damaged), {NOTHING_SENT}; {KEEP}.") from None
+        raise StoreFormatError(
+            f"a record of the store cannot be read (it is damaged), {NOTHING_SENT}; {KEEP}."
+        ) from None
 
 
 # Of these flat texts the general encoder would spend more time on its own construction than on them.
