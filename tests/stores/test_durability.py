@@ -12,8 +12,7 @@ from samekey._core.states import Move
 from samekey._core.verbs import Renewed, Resolved
 from samekey.stores import SQLiteStore, _keeper
 from tests.stores.apsw_adapter import Syncs
-from tests.stores.builders import claimed, done, renewal, settlement
-from tests.stores.contract_desk import resolution
+from tests.stores.builders import claimed, done, renewal, resolution, settlement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

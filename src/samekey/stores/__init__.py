@@ -3,11 +3,13 @@
 from samekey.stores._contract import AsyncStore, Store
 from samekey.stores._open import open_store
 from samekey.stores._vault import Keys
+from samekey.stores.async_memory import AsyncMemoryStore
 from samekey.stores.encrypted import EncryptedAsyncStore, EncryptedStore, encrypted
 from samekey.stores.memory import MemoryStore
 from samekey.stores.sqlite import SQLiteStore
 
 __all__ = [
+    "AsyncMemoryStore",
     "AsyncStore",
     "EncryptedAsyncStore",
     "EncryptedStore",

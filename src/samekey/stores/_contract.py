@@ -46,7 +46,7 @@ from samekey._core.verbs import (
 
 @runtime_checkable
 class Store(Protocol):
-    """Where records live. Implement it to bring a store of your own; `samekey.testing` has the suite it must pass."""
+    """Where records live. Implement it to bring a store of your own; `samekey.testing.StoreContract` is the suite it must pass."""
 
     @property
     def location(self) -> str:

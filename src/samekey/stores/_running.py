@@ -4,6 +4,7 @@ import threading
 from time import monotonic
 
 from samekey._core.model import Record
+from samekey.stores import _loops
 from samekey.stores._fork import forget_in_child
 
 Task = tuple[str, int, int]
@@ -21,6 +22,7 @@ class Running:
         """A child has none of its parent's tasks."""
         self._tasks: dict[Task, Record] = {}
         self._waiting = 0
+        self._asleep: dict[Task, set[_loops.Waker]] = {}
         # Always taken itself, never through the condition: Ctrl-C cannot come between this lock and its `with`.
         self._lock = threading.Lock()
         self._ended = threading.Condition(self._lock)
@@ -43,8 +45,11 @@ class Running:
             return
         with self._lock:
             self._tasks.pop(task, None)
+            asleep = self._asleep.pop(task, ())
             if self._waiting:
                 self._ended.notify_all()
+        for waker in asleep:
+            waker.wake()
 
     def wait(self, task: Task, seconds: float) -> None:
         """Returns when the task has ended, at the latest after `seconds`."""
@@ -56,3 +61,20 @@ class Running:
                     self._ended.wait(min(left, threading.TIMEOUT_MAX))
             finally:
                 self._waiting -= 1
+
+    async def sleep(self, task: Task, seconds: float) -> None:
+        """The same for a task of an event loop: no thread waits for it, whoever ends the task wakes it."""
+        waker = _loops.current().waker()
+        with self._lock:
+            if task not in self._tasks:
+                return
+            self._asleep.setdefault(task, set()).add(waker)
+        try:
+            await waker.sleep(seconds)
+        finally:
+            with self._lock:
+                asleep = self._asleep.get(task)
+                if asleep is not None:
+                    asleep.discard(waker)
+                    if not asleep:
+                        del self._asleep[task]

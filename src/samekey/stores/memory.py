@@ -42,7 +42,7 @@ class MemoryStore:
         self._operations: dict[str, tuple[str, ...]] = {}
         self._order: list[str] = []
         self._secret: bytes | None = None
-        self._running = Running()
+        self.running = Running()
         self.after_fork()
         forget_in_child(self)
 
@@ -104,7 +104,7 @@ class MemoryStore:
                     raise LookupError(f"the store has no action {record.identity!r} to claim anew")
                 if not _rows.is_same_claim(highest, claim):
                     return self._existing(highest)
-                self._running.begin(highest)
+                self.running.begin(highest)
                 return Claimed(highest)
             duplicate = self._duplicate(claim)
             if duplicate is not None and claim.refuse_duplicates:
@@ -112,7 +112,7 @@ class MemoryStore:
             self._operations.setdefault(record.operation_name, tuple(record.scope))
             self._write(record)
             self._add(record, claim.event)
-            self._running.begin(record)
+            self.running.begin(record)
             return Claimed(record, duplicate)
 
     def renew(self, renewal: Renewal) -> Renewed | Existing:
@@ -123,16 +123,16 @@ class MemoryStore:
             if row is None:
                 raise LookupError(f"the store has no action {renewal.identity!r} to renew or settle")
             if _rows.is_same_renewal(row, renewal):
-                self._running.begin(row)
+                self.running.begin(row)
                 return Renewed(row)
             if not _rows.matches(row, expect, renewal.holder):
                 return self._existing(row)
             new = _rows.renewed(row, renewal)
             self._write(new)
             self._add(new, renewal.event)
-            self._running.begin(new)
+            self.running.begin(new)
             if renewal.new_fence != expect.fence:
-                self._running.end((renewal.identity, expect.generation, expect.fence))
+                self.running.end((renewal.identity, expect.generation, expect.fence))
             return Renewed(new)
 
     def settle(self, settlement: Settlement) -> Settled | Existing | None:
@@ -147,7 +147,7 @@ class MemoryStore:
                 self._add(row, event)
             if verdict.answer is None:
                 return self._existing(generations[-1]) if generations else None
-        self._running.end((settlement.identity, expect.generation, expect.fence))
+        self.running.end((settlement.identity, expect.generation, expect.fence))
         return verdict.answer
 
     def resolve(self, resolution: Resolution) -> Resolved | Existing | None:
@@ -225,11 +225,11 @@ class MemoryStore:
     def wait(self, existing: Existing, seconds: float) -> None:
         """Returns when the task of `existing` has ended, at the latest after `seconds`."""
         record = existing.record
-        self._running.wait((record.identity, record.generation, record.fence), seconds)
+        self.running.wait((record.identity, record.generation, record.fence), seconds)
 
     def release(self, identity: str, generation: int, fence: int) -> None:
         """Says that the task which claimed or renewed this no longer runs."""
-        self._running.end((identity, generation, fence))
+        self.running.end((identity, generation, fence))
 
     def tidy(self) -> None:
         """Does nothing: there are no files."""
@@ -273,4 +273,4 @@ class MemoryStore:
         return Existing(row, alive=alive, own=alive, high_water=max(created, row.last_seen_at))
 
     def _is_alive(self, row: Record) -> bool:
-        return row.holder is not None and (row.identity, row.generation, row.fence) in self._running
+        return row.holder is not None and (row.identity, row.generation, row.fence) in self.running

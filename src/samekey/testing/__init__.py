@@ -5,7 +5,11 @@
 compare what the client believes with `effects`.
 
 `probe` asks a sandbox of a real API whether it does with keys what a profile says.
+
+`StoreContract` is the suite that a store of your own must pass; importing it needs pytest, the rest does not.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from samekey.testing._holds import Hold, Point
 from samekey.testing._probe import (
@@ -25,6 +29,9 @@ from samekey.testing.ledger import Effect, Seen
 from samekey.testing.model import ModelAPI
 from samekey.testing.server import FlakyServer
 from samekey.testing.transport import FaultTransport
+
+if TYPE_CHECKING:
+    from samekey.testing._contract import StoreContract
 
 __all__ = [
     "LOST_REPLIES",
@@ -48,6 +55,15 @@ __all__ = [
     "ProbeVerdict",
     "Reply",
     "Seen",
+    "StoreContract",
     "Wire",
     "probe",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "StoreContract":
+        from samekey.testing._contract import StoreContract
+
+        return StoreContract
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,7 +17,7 @@ from samekey._core.verbs import (
     Settled,
 )
 from samekey.stores import Store
-from tests.stores.builders import (
+from samekey.testing._contract.builders import (
     ANSWER,
     T0,
     at,

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from samekey._core.model import Event, Record
 from samekey._core.states import TRANSITIONS, UNSETTLED, IllegalMoveError, Move, Status
-from samekey._core.verbs import Claim, Claimed, DuplicateFound, Existing, Expect, Resolution, Resolved, Settled
+from samekey._core.verbs import Claim, Claimed, DuplicateFound, Existing, Expect, Resolved, Settled
 from samekey.stores import Store
-from tests.stores.builders import T0, at, claimed, done, record, renewal, seen, settlement, stored
-from tests.stores.contract_settling import put
+from samekey.testing._contract.builders import (
+    LATER,
+    T0,
+    at,
+    claimed,
+    done,
+    record,
+    renewal,
+    resolution,
+    seen,
+    settlement,
+    stored,
+)
+from samekey.testing._contract.settling import put
 
 DECIDING = [Move.SUCCESS, Move.RULED_OUT, Move.REOPEN, Move.ABANDON]
-LATER = 61
-"""Seconds after which the lease of `builders.record` is over."""
-
-
-def resolution(row: Record, move: Move = Move.SUCCESS, **changes: Any) -> Resolution:
-    """What Ada decides about `row`."""
-    asked = Resolution(
-        identity=row.identity,
-        expect=seen(row),
-        move=move,
-        at=at(LATER),
-        nonce="nonce-of-ada",
-        event=Event(at(LATER), "resolved", "ada"),
-        refused=Event(at(LATER), "resolve_refused", "ada"),
-        reference="ord_9" if move is Move.SUCCESS else None,
-    )
-    return replace(asked, **changes)
 
 
 def orphan(store: Store, name: str = "c-9", **changes: Any) -> Record:
@@ -117,7 +111,7 @@ class Decisions:
         assert [event.kind for event in store.events(row.idempotency_key)] == ["resolve_refused"]
 
     @pytest.mark.parametrize(("seconds", "decided"), [(60, False), (60.001, True)])
-    def test_r12_nothing_is_decided_while_a_lease_runs(self, store: Store, seconds: float, decided: bool) -> None:
+    def test_r12_nothing_is_decided_while_a_lease_runs(self, store: Store, seconds: float, *, decided: bool) -> None:
         row = orphan(store)
         answer = store.resolve(resolution(row, Move.ABANDON, at=at(seconds)))
         assert isinstance(answer, Resolved if decided else Existing)
