@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from samekey._core.fingerprint import pointer_of
-from samekey._core.jsonplaces import blanked, place_of, put
+from samekey._core.jsonplaces import blanked, members, place_of, put
 from samekey._core.model import Result
 from samekey._core.reading import withheld
 
@@ -79,3 +79,9 @@ def test_what_a_contract_withholds_of_an_answer() -> None:
     assert withheld(Result(201, (), b""), ("/a",)).body == b""
     assert withheld(Result(201, (), b"a: s"), ("/a",)).body is None
     assert withheld(Result(201, (), b"a: s"), ("header:location",)).body == b"a: s"
+
+
+def test_members_are_those_of_an_object_and_the_last_of_a_name_counts() -> None:
+    assert members('{"a": 1, "a": 2}', 0) == {"a": 14}
+    with pytest.raises(ValueError, match="not an object"):
+        members("[1]", 0)

@@ -12,8 +12,6 @@ import httpx
 import pytest
 
 import samekey
-from samekey._core.model import Reply
-from samekey._core.reading import MAX_KEPT_HEADER, result_of
 from samekey.http.limit import MAX_RESPONSE_BYTES
 from samekey.testing import Fault, FlakyServer
 from tests.client.conftest import ONCE, Connect, create_order, known, post
@@ -95,11 +93,6 @@ def test_headers_without_end_are_refused(path: Path) -> None:
         pytest.raises(samekey.OutcomeUnknownError),
     ):
         post(client)
-
-
-def test_a_header_that_is_too_long_to_be_of_use_is_not_stored() -> None:
-    reply = Reply(201, (("etag", "x" * MAX_KEPT_HEADER), ("location", "y" * (MAX_KEPT_HEADER + 1))), b"")
-    assert [name for name, _ in result_of(reply, None, whole=True).headers] == ["etag"]
 
 
 # --- redirects -----------------------------------------------------------------------------------------------
