@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import resource
+import tracemalloc
 import zlib
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,13 @@ import pytest
 
 import samekey
 from samekey.http.limit import MAX_RESPONSE_BYTES
+from samekey.stores import MemoryStore
 from samekey.testing import Fault, FlakyServer
 from tests.client.conftest import ONCE, Connect, create_order, known, post
 from tests.security.raw import RawServer, answer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 MIB = 1024 * 1024
@@ -46,6 +49,33 @@ def test_what_unpacks_without_end_is_not_unpacked(path: Path, kind: str) -> None
         assert len(server.requests) == 1
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert grown < 2 * MAX_RESPONSE_BYTES / MIB + 64
+
+
+class _AtOnce(httpx.SyncByteStream):
+    """All of an answer in one piece, as another transport than httpx's own may give it."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self.body
+
+
+def test_no_piece_of_an_answer_is_unpacked_that_is_larger_than_a_few_kilobytes() -> None:
+    # The library unpacks in one go what it is given.
+    bomb = packed("gzip", 512 * MIB)
+    wire = httpx.MockTransport(
+        lambda _request: httpx.Response(201, headers={"Content-Encoding": "gzip"}, stream=_AtOnce(bomb))
+    )
+    with samekey.Client("https://x", window=WINDOW, store=MemoryStore(), retry=ONCE, transport=wire) as client:
+        tracemalloc.start()
+        try:
+            with pytest.raises(samekey.OutcomeUnknownError, match="too long"):
+                post(client)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < MAX_RESPONSE_BYTES + 32 * MIB
 
 
 def test_an_answer_of_a_usual_size_is_unpacked(path: Path) -> None:

@@ -106,7 +106,7 @@ def _without(body: bytes | None, content_type: str, secrets: Secrets) -> tuple[b
     for pointer in dict.fromkeys([*secrets.body, *secrets.may_body]):
         value = given.value(pointer)
         if value is not None:
-            given.put(pointer, [])
+            given = given.put(pointer, [])
             found.append(pointer)
         elif pointer in secrets.body:
             raise UsageError(f"secret_body= names {pointer!r}, which this body does not have; correct the pointer.")
@@ -145,13 +145,12 @@ class _Body:
             ) from None
         return None if place is None else [text[place[0] : place[1]].encode()]
 
-    def put(self, pointer: str, values: list[bytes]) -> None:
-        """Puts something else there; null, or nothing, for an empty list."""
+    def put(self, pointer: str, values: list[bytes]) -> _Body:
+        """The body with something else there; null, or nothing, for an empty list."""
         if self.is_json:
             value = values[0].decode() if values else "null"
-            self.text = (put(self.text.decode("utf-8"), pointer, value) or "").encode()
-        else:
-            self.text = _filled(self.text, {_field(pointer): iter(values)})
+            return replace(self, text=(put(self.text.decode("utf-8"), pointer, value) or "").encode())
+        return replace(self, text=_filled(self.text, {_field(pointer): iter(values)}))
 
 
 def _field(pointer: str) -> str:
@@ -185,5 +184,5 @@ def full_body(frozen: Frozen, fresh: Any) -> bytes | None:
                 f"the value at {pointer!r} is a secret that was not stored, and this run's request has none to put there; "
                 f"give it again."
             )
-        body.put(pointer, values)
+        body = body.put(pointer, values)
     return body.text

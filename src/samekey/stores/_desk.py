@@ -63,14 +63,14 @@ class Rewritten:
 def rewrite_rows(change: Callable[[Record], Record], after: int, limit: int, connection: Connection) -> Rewritten:
     """Writes the next records anew that have a request or an answer. What is in flight belongs to its process."""
     rows = connection.execute(_sql.CONTENTS, (after, limit)).fetchall()
-    done = Rewritten(rows[-1][0] if rows else None, 0, 0)
+    written = busy = 0
     for _, *columns in rows:
         record = decode(columns)
         if (new := change(record)) is record:
             continue
         if record.status is Status.IN_FLIGHT:
-            done.busy += 1
+            busy += 1
             continue
         connection.execute(_sql.REWRITE, encode(new))
-        done.changed += 1
-    return done
+        written += 1
+    return Rewritten(rows[-1][0] if rows else None, written, busy)

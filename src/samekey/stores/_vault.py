@@ -102,8 +102,8 @@ class Vault:
         changes: dict[str, Any] = {}
         frozen = record.frozen_request
         if frozen is not None and frozen.startswith(MARK):
-            key_id, _, token = frozen[len(MARK) :].partition(b":")
-            changes["frozen_request"] = self._open("request", record, key_id.decode("ascii", "replace"), token)
+            name, _, token = frozen[len(MARK) :].partition(b":")
+            changes["frozen_request"] = self._open("request", record, name.decode("ascii", "replace"), token)
         if record.response_headers and record.response_headers[0][0] == HEADER:
             key_id, _, text = record.response_headers[0][1].partition(":")
             headers = json.loads(self._open("headers", record, key_id, text.encode()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import overload
+from typing import cast, overload
 
 from samekey._core.model import Event, Record
 from samekey._core.states import Status
@@ -271,4 +271,6 @@ def encrypted(store: Store | AsyncStore, keys: Keys | None) -> Store | AsyncStor
     found = configured(keys)
     if found is None or isinstance(store, EncryptedStore | EncryptedAsyncStore):
         return store
-    return EncryptedAsyncStore(store, found) if hasattr(store, "aclose") else EncryptedStore(store, found)
+    if hasattr(store, "aclose"):
+        return EncryptedAsyncStore(cast("AsyncStore", store), found)
+    return EncryptedStore(store, found)
