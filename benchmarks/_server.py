@@ -18,7 +18,8 @@ ANSWER_BYTES = 1024
 """About the size of an API's answer to a create."""
 
 
-def _answer(number: int) -> bytes:
+def answer(number: int) -> bytes:
+    """One whole answer."""
     body = json.dumps({"id": f"ord_{number:012}", "status": "created"}).encode()
     filler = json.dumps("x" * (ANSWER_BYTES - len(body) - len(', "note": ""'))).encode()
     body = body[:-1] + b', "note": ' + filler + b"}"
@@ -26,7 +27,8 @@ def _answer(number: int) -> bytes:
     return head.encode() + b"request-id: req_0123456789abcdef\r\n\r\n" + body
 
 
-def _length(head: bytes) -> int:
+def body_length(head: bytes) -> int:
+    """How long the body is, by the head of the request."""
     _, found, rest = head.lower().partition(b"content-length:")
     return int(rest.partition(b"\r\n")[0]) if found else 0
 
@@ -37,9 +39,9 @@ def _serve(connection: socket.socket, numbers: Iterator[int]) -> None:
     with connection:
         while True:
             head, found, rest = data.partition(b"\r\n\r\n")
-            if found and len(rest) >= (length := _length(head)):
+            if found and len(rest) >= (length := body_length(head)):
                 data = rest[length:]
-                connection.sendall(_answer(next(numbers)))
+                connection.sendall(answer(next(numbers)))
                 continue
             try:
                 received = connection.recv(65536)

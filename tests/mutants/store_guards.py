@@ -14,7 +14,7 @@ ENVIRONMENT = "tests/powerloss/test_environment.py"
 POWER = "tests/powerloss/test_power_loss.py"
 HERE = "tests/mutants/test_store_guards.py"
 SHARED = "tests/stores/test_shared_commits.py"
-ENGINE = "stores/_engine.py"
+ENGINE = "stores/_database.py"
 
 STORE = (
     # --- the engine
@@ -22,7 +22,7 @@ STORE = (
         "engine_lock",
         "writers of all processes queue at the lock file",
         "stores/_locks.py",
-        "        fcntl.flock(self._descriptor, fcntl.LOCK_EX)\n",
+        "        fcntl.flock(descriptor, fcntl.LOCK_EX)\n",
         "",
         ENVIRONMENT,
     ),
@@ -117,7 +117,7 @@ STORE = (
     guard(
         "engine_withdrawn_job",
         "an interrupted caller's job is not run later",
-        ENGINE,
+        "stores/_engine.py",
         "        except BaseException:\n            self._withdraw(job)\n            raise\n",
         "        except BaseException:\n            raise\n",
         SHARED,
@@ -361,8 +361,8 @@ STORE = (
     guard(
         "running_tasks",
         "an own claim without a task is dead (R5b)",
-        "stores/sqlite.py",
-        "own = (record.identity, record.generation, record.fence) in me.running",
+        "stores/_plans.py",
+        "own = task_of(record) in me.running",
         "own = True",
         CONTRACT,
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
@@ -95,6 +95,7 @@ def live(
     monkeypatch: pytest.MonkeyPatch,
     instead: Mapping[str, str] = MappingProxyType({}),
     life: Callable[[SQLiteStore, Teller], None] | None = None,
+    make: Callable[..., Any] = SQLiteStore,
 ) -> Life:
     """Runs the store and returns what it asked of the disk.
 
@@ -103,11 +104,12 @@ def live(
         monkeypatch: puts the store's system calls on tape while it lives.
         instead: statements that it runs in place of others.
         life: what it does once it is made; `whole_life` by default.
+        make: makes the store.
     """
     monkeypatch.setattr(_keeper, "DELAY", 3_600.0)  # the log is emptied here when it is time
     tape = Tape()
     vfs = TapedVFS(tape, str(folder), instead)
-    store = SQLiteStore(folder / WHERE, _connect=vfs.connect)
+    store = make(folder / WHERE, _connect=vfs.connect)
     teller = Teller(tape, store)
     with monkeypatch.context() as patch:
         tape_os(vfs, patch)

@@ -6,17 +6,23 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
+from anyio.from_thread import start_blocking_portal
 
-from samekey._core.states import Status
+from samekey._core.states import Move, Status
+from samekey._core.verbs import Claim
+from samekey.stores import AsyncSQLiteStore
+from samekey.testing._contract.blocking import Blocking
 from tests.powerloss.judge import DISKS, SEED, VARIANTS, Judge
 from tests.powerloss.life import failed_sync, first_claim, live
 from tests.powerloss.unsynced import leave_out_syncs
+from tests.stores.builders import claimed, record, settlement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
     from pathlib import Path
 
     from samekey.stores import SQLiteStore
@@ -102,3 +108,49 @@ def test_the_test_notices_a_claim_that_is_not_synced(tmp_path: Path) -> None:
     loss = next(all_losses(tmp_path, "unix", first_claim, FULL="NORMAL"), None)
     assert loss is not None
     assert "not one of the states 1 to 1: []" in loss
+
+
+def with_others(store: Any, tell: Teller) -> None:
+    """What only tasks of a loop do: several verbs in one commit, of several levels."""
+    portal, inner = store.portal, store.inner
+
+    async def together(*verbs: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        async with anyio.create_task_group() as group:
+            for verb in verbs:
+                group.start_soon(verb)
+
+    for name in ("before", "long before"):  # while several actions run, the loop's turn is waited for
+        with tell.changing(durable=True):
+            claimed(store, name)
+    rows = [record(store, str(number)) for number in range(4)]
+    with tell.changing(durable=True):
+        portal.call(together, *[partial(inner.claim, Claim(row)) for row in rows])
+    one, two, three, four = rows
+    with tell.changing(durable=False):
+        portal.call(together, *[partial(inner.settle, settlement(row)) for row in (one, two)])
+    with tell.changing(durable=True):  # the claim is in it
+        five = record(store, "five")
+        portal.call(together, partial(inner.settle, settlement(three)), partial(inner.claim, Claim(five)))
+    with tell.changing(durable=True):
+        portal.call(inner.settle, settlement(four, Move.REFUSAL, durable=True))
+
+
+@pytest.mark.parametrize(("life", "least"), [(None, 4_000), (with_others, 300)], ids=["one by one", "together"])
+def test_what_was_acknowledged_to_tasks_of_a_loop_is_there_after_a_power_loss(
+    tmp_path: Path, life: Any, least: int
+) -> None:
+    for name in ("lived", "after"):
+        (tmp_path / name).mkdir()
+    with start_blocking_portal() as portal, pytest.MonkeyPatch.context() as patch:
+
+        class OnALoop(Blocking):
+            def __init__(self, path: Path, **options: Any) -> None:
+                super().__init__(AsyncSQLiteStore(path, **options), portal)
+                self._engine, self._files = self.inner._engine, self.inner._files  # type: ignore[attr-defined]
+
+        lived = live(tmp_path / "lived", patch, life=life, make=OnALoop)
+        leave_out_syncs(patch)
+        judge = Judge(lived, tmp_path / "after")
+        losses = [loss for disk in DISKS for loss in judge.losses(disk)]
+    assert not losses, told(losses)
+    assert judge.cuts > least

@@ -18,7 +18,15 @@ import samekey
 from samekey._core.model import changed
 from samekey._core.verbs import Claim
 from samekey.cli.app import run
-from samekey.stores import AsyncMemoryStore, EncryptedAsyncStore, EncryptedStore, MemoryStore, SQLiteStore, encrypted
+from samekey.stores import (
+    AsyncMemoryStore,
+    AsyncSQLiteStore,
+    EncryptedAsyncStore,
+    EncryptedStore,
+    MemoryStore,
+    SQLiteStore,
+    encrypted,
+)
 from samekey.stores._vault import Vault
 from samekey.testing import Fault, FlakyServer, StoreContract
 from tests.client.conftest import ONCE, Connect, create_order, known, post
@@ -56,6 +64,12 @@ class TestEncryptedSQLiteStore(StoreContract):
     @pytest.fixture
     def make_store(self, tmp_path: Path) -> Callable[[], Store]:
         return lambda: EncryptedStore(SQLiteStore(tmp_path / "made" / "samekey.db"), [NEW, OLD])
+
+
+class TestEncryptedAsyncSQLiteStore(StoreContract):
+    @pytest.fixture
+    def make_store(self, tmp_path: Path) -> Callable[[], AsyncStore]:
+        return lambda: EncryptedAsyncStore(AsyncSQLiteStore(tmp_path / "made" / "samekey.db"), NEW)
 
 
 def unanswered(server: FlakyServer, client: samekey.Client, order: int = 1) -> None:

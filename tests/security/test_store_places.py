@@ -137,6 +137,7 @@ STORES = sorted((Path(__file__).parents[2] / "src" / "samekey" / "stores").rglob
 ALLOWED = {
     "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
     "PRAGMA busy_timeout = {_KEEPER_BUSY_MS}",
+    "PRAGMA busy_timeout = {(BUSY_TIMEOUT_MS if patient else 0)}",
     "PRAGMA application_id = {APPLICATION_ID}",
     "PRAGMA user_version = {SCHEMA}",
 }

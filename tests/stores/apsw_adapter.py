@@ -32,6 +32,9 @@ class Syncs(apsw.VFS):
     def xOpen(self, name: Any, flags: list[int]) -> _File:  # noqa: N802 - apsw's name
         return _File(self, name, flags)
 
+    def synced(self) -> None:
+        """For those who want to know more than how often."""
+
     def connect(self, uri: str) -> Connection:
         return _Adapter(apsw.Connection(uri, vfs=self.name, flags=_FLAGS))
 
@@ -48,6 +51,7 @@ class _File(apsw.VFSFile):
 
     def xSync(self, flags: int) -> None:  # noqa: N802 - apsw's name
         self._vfs.counts[self._kind] += 1
+        self._vfs.synced()
         super().xSync(flags)
 
 

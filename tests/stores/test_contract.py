@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from datetime import UTC, datetime
-from itertools import count
+from itertools import count, cycle
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from samekey._core.model import Result
 from samekey._core.verbs import Settled
-from samekey.stores import AsyncMemoryStore, MemoryStore, SQLiteStore
+from samekey.stores import AsyncMemoryStore, AsyncSQLiteStore, MemoryStore, SQLiteStore
 from samekey.testing import StoreContract
 from tests.stores.builders import claimed, settlement, stored
 
@@ -56,6 +56,29 @@ class TestSQLiteStore(StoreContract):
 
     def test_its_claims_are_durable(self, store: Store) -> None:
         assert store.claim_durable
+
+
+class TestAsyncSQLiteStore(StoreContract):
+    @pytest.fixture
+    def make_store(self, tmp_path: Path) -> Callable[[], AsyncStore]:
+        return lambda: AsyncSQLiteStore(tmp_path / "made" / "samekey.db")
+
+    def test_its_claims_are_durable(self, store: Store) -> None:
+        assert store.claim_durable
+
+
+class TestAsyncSQLiteStoreOnTrio(TestAsyncSQLiteStore):
+    backend = "trio"
+
+
+class TestBothSQLiteStores(StoreContract):
+    """In one process, on one file, taking turns to be the first and the second object."""
+
+    @pytest.fixture(params=["sync first", "async first"])
+    def make_store(self, request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store | AsyncStore]:
+        kinds: list[type[SQLiteStore | AsyncSQLiteStore]] = [SQLiteStore, AsyncSQLiteStore]
+        turn = cycle(kinds if request.param == "sync first" else reversed(kinds))
+        return lambda: next(turn)(tmp_path / "samekey.db")
 
 
 @pytest.mark.parametrize("kind", [MemoryStore, SQLiteStore])

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from samekey.errors import UsageError
-from samekey.stores import MemoryStore, SQLiteStore, _open, open_store
+from samekey.stores import (
+    AsyncMemoryStore,
+    AsyncSQLiteStore,
+    MemoryStore,
+    SQLiteStore,
+    _open,
+    open_async_store,
+    open_store,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -90,3 +98,22 @@ def test_in_a_container_the_default_is_warned_of(tmp_path: Path, caplog: pytest.
     caplog.clear()
     open_store(tmp_path / "a.db")
     assert caplog.records == []
+
+
+def test_the_same_rules_hold_for_event_loops(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    store = AsyncMemoryStore()
+    assert open_async_store(store) is store
+    assert isinstance(open_async_store("memory://"), AsyncMemoryStore)
+    monkeypatch.setenv("SAMEKEY_STORE", str(tmp_path / "env.db"))
+    for opened, path in (
+        (open_async_store(None), tmp_path / "env.db"),
+        (open_async_store(tmp_path / "a.db"), tmp_path / "a.db"),
+        (open_async_store("sqlite:///var/lib/a%20b.db"), Path("/var/lib/a b.db")),
+    ):
+        assert isinstance(opened, AsyncSQLiteStore)
+        assert opened.location == str(path)
+    monkeypatch.setenv("SAMEKEY_STORE", "")
+    assert open_async_store(None).location == open_store(None).location
+    with pytest.raises(UsageError, match="postgresql:// store"):
+        open_async_store("postgresql://user:hunter2@host/db")
+    assert list(tmp_path.iterdir()) == []

@@ -1,212 +1,26 @@
-"""One SQLite connection, shared by the threads of a process and queued for with other processes.
+"""The database for the threads of a process.
 
 Writers of one process share commits: each puts its job into a queue and waits for the mutex; who gets it commits
 everything that is queued. A lone caller finds only its own job and pays for nothing else.
 """
 
-import sqlite3
-import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, TypeVar
 
-from samekey.errors import StoreError, StoreUnavailableError
-from samekey.stores import _sql
-from samekey.stores._connection import Connect, Connection, read_write
-from samekey.stores._creation import is_bound, open_database, refuse_foreign, settle_secret
-from samekey.stores._errors import NOTHING_SENT, from_os, from_sqlite
-from samekey.stores._files import Files, inode_of, make_directory, refuse_unfit
-from samekey.stores._fork import forget_in_child, quiet_at_fork
-from samekey.stores._keeper import Keeper
-from samekey.stores._locks import FileLock
+from samekey.stores._connection import Connection
+from samekey.stores._database import MAX_SHARED, Database, Job
+from samekey.stores._errors import NOTHING_SENT
 
 T = TypeVar("T")
 
-MAX_SHARED: Final = 256
-"""Jobs in one commit; more would only lengthen the time to the first answer."""
 
-_LAST_PATIENCE: Final = 2.0
-"""Seconds to wait at the end of the process for a verb of another thread."""
-
-_KEEPER_BUSY_MS: Final = 100
-"""How long emptying the log waits for readers, while writers wait for it."""
-
-# Connections that a child inherited. They are the parent's: never used, never closed, so never collected.
-_inherited: Final[list[Connection]] = []
-
-
-class Job(Generic[T]):
-    """A write that waits for its commit."""
-
-    __slots__ = ("answer", "done", "error", "full", "so", "work")
-
-    def __init__(self, work: Callable[[Connection], T], so: str, *, full: bool) -> None:
-        self.work = work
-        self.full = full
-        self.so = so
-        self.done = False
-        self.answer: T | None = None
-        self.error: Exception | None = None
-
-
-class Engine:
-    """Runs transactions. Whatever interrupts one, at whatever line: it is rolled back and its locks are free."""
-
-    def __init__(self, files: Files, connect: Connect) -> None:
-        self.files = files
-        self._log = files.log
-        self._connect = connect
-        self._connection: Connection | None = None
-        self._apart: Connection | None = None
-        self._given: bytes | None = None
-        self._asked = False
-        self._lock = FileLock(files.lock)
-        self._lock_apart = FileLock(files.lock)
-        self.keeper = Keeper(self._empty_log_apart, self._rest)
-        self._reset()
-        forget_in_child(self)
-        quiet_at_fork(self)
+class Engine(Database):
+    """Runs transactions for callers who may wait."""
 
     def _reset(self) -> None:
-        self._mutex = threading.Lock()
-        self._mutex_apart = threading.Lock()
+        super()._reset()
         self._queue: deque[Job[Any]] = deque()
-        self._level = ""
-        self._inode: tuple[int, int] | None = None
-        self._log_inode: tuple[int, int] | None = None
-        self._unsynced = False
-        self.scope_names: dict[str, tuple[str, ...]] = {}
-
-    def fork_locks(self) -> tuple[threading.Lock, ...]:
-        """What threads hold while they are inside SQLite."""
-        return self._mutex, self._mutex_apart
-
-    def after_fork(self) -> None:
-        """Leaves the parent what is the parent's; the next verb opens anew."""
-        _inherited.extend(connection for connection in (self._connection, self._apart) if connection is not None)
-        self._connection = self._apart = None
-        self._lock.abandon()
-        self._lock_apart.abandon()
-        self.keeper.after_fork()
-        self._reset()
-
-    # --- opening and closing ---------------------------------------------------------------------------------
-
-    def secret(self, given: bytes | None) -> bytes:
-        """Opens the store and returns its secret, see `Store.secret`."""
-        with self._mutex:
-            self._given, self._asked = given, True
-            return self._open() if self._connection is None else self._locked_out(self._check_secret)
-
-    def ensure_open(self) -> None:
-        """Opens the store if it is not open."""
-        with self._mutex:
-            self._ready()
-
-    def _ready(self) -> Connection:
-        if self._connection is None:
-            self._open()
-        assert self._connection is not None
-        return self._connection
-
-    def _open(self) -> bytes:
-        try:
-            refuse_unfit(self.files)
-            refuse_foreign(self.files, self._connect)
-            make_directory(self.files.directory)
-        except sqlite3.Error as error:
-            raise from_sqlite(error, self.files.shown) from error
-        except OSError as error:
-            raise from_os(error, self.files.shown) from error
-        return self._locked_out(self._open_locked)
-
-    def _locked_out(self, work: Callable[[], T], so: str = NOTHING_SENT) -> T:
-        """Does something while no other process writes."""
-        try:
-            try:
-                try:
-                    self._lock.acquire()
-                    return work()
-                finally:
-                    self._lock.release()
-            finally:
-                self._lock.release()  # once more, for a Ctrl-C just before the first one
-        except sqlite3.Error as error:
-            raise from_sqlite(error, self.files.shown, so=so) from error
-        except OSError as error:
-            raise from_os(error, self.files.shown) from error
-
-    def _check_secret(self) -> bytes:
-        connection = self._ready()
-        connection.execute("PRAGMA synchronous = EXTRA").fetchall()
-        self._level = "EXTRA"
-        return settle_secret(connection, self.files, self._given)
-
-    def _open_locked(self) -> bytes:
-        connection = open_database(self.files, self._connect)
-        try:
-            # Who only looks need not know the secret.
-            needed = self._asked or not is_bound(connection)
-            secret = settle_secret(connection, self.files, self._given) if needed else b""
-            self._inode = inode_of(self.files.database)
-            self._log_inode = None
-            self._level = "EXTRA"
-            self._connection = connection
-        except BaseException:
-            connection.close()
-            self._connection = None
-            raise
-        return secret
-
-    def _drop(self) -> None:
-        self.scope_names.clear()
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-    def close(self) -> None:
-        """Empties the log and lets go of everything; a later verb opens it again."""
-        self.keeper.stop()
-        with self._mutex:
-            if self._connection is not None:
-                self._close_locked()
-
-    def close_at_last(self) -> None:
-        """The same when the store is collected or the process ends, unless a verb is stuck just then."""
-        self.keeper.stop()
-        if self._mutex.acquire(timeout=_LAST_PATIENCE):
-            try:
-                if self._connection is not None:
-                    self._close_locked()
-            finally:
-                self._mutex.release()
-
-    def _close_locked(self) -> None:
-        try:
-            # Every acknowledged commit is in the log; if it cannot be emptied now, whoever opens it next does it.
-            with suppress(StoreError):
-                self._locked_out(self._empty_and_drop)
-        finally:
-            self._lock.close()
-
-    def _empty_and_drop(self) -> None:
-        try:
-            if self._connection is not None and inode_of(self.files.database) == self._inode:
-                self._connection.execute(_sql.TRUNCATE).fetchall()
-        finally:
-            self._drop()
-
-    # --- reading and writing ---------------------------------------------------------------------------------
-
-    def read(self, work: Callable[[Connection], T]) -> T:
-        """Runs statements that change nothing."""
-        with self._mutex:
-            connection = self._ready()
-            try:
-                return work(connection)
-            except sqlite3.Error as error:
-                raise from_sqlite(error, self.files.shown) from error
 
     def write(self, work: Callable[[Connection], T], *, full: bool, so: str = NOTHING_SENT) -> T:
         """Runs statements in a transaction of their own or one that is shared; returns after its commit.
@@ -221,7 +35,7 @@ class Engine:
         try:
             with self._mutex:
                 if not job.done:
-                    self._lead(job)
+                    self._transact([job])
         except BaseException:
             self._withdraw(job)
             raise
@@ -234,164 +48,9 @@ class Engine:
         with self._mutex:
             job.done = True
 
-    def _lead(self, own: Job[Any]) -> None:
-        jobs = [own]
-        try:
-            try:
-                self._perform(jobs)
-            finally:
-                self._conclude()
-        finally:
-            connection = self._connection
-            if self._lock.held or (connection is not None and connection.in_transaction):
-                self._conclude()  # once more, for a Ctrl-C in the first one
-
-    def _perform(self, jobs: list[Job[Any]]) -> None:
-        connection = self._connection or self._ready()
-        try:
-            self._lock.acquire()
-        except OSError as error:
-            raise from_os(error, self.files.shown) from error
-        self._gather(jobs)
-        alone = len(jobs) == 1
-        try:
-            self._begin(connection, full=jobs[0].full if alone else any(job.full for job in jobs))
-        except sqlite3.Error as error:
-            raise from_sqlite(error, self.files.shown, so=jobs[0].so) from error
-        if self._run(connection, jobs[0]) if alone else self._run_all(connection, jobs):
-            self._commit(connection, jobs)
-        for job in jobs:
-            job.done = True
-
-    def _gather(self, jobs: list[Job[Any]]) -> None:
+    def _join(self, jobs: list[Job[Any]]) -> None:
         queue = self._queue
         while queue and len(jobs) < MAX_SHARED:
             job = queue.popleft()
             if job is not jobs[0] and not job.done:
                 jobs.append(job)
-
-    def _begin(self, connection: Connection, *, full: bool) -> None:
-        if full and not self._is_in_place():
-            raise StoreUnavailableError(
-                f"the store {self.files.shown} was deleted or replaced while it was in use, {NOTHING_SENT}; put the "
-                "file back and start the program again."
-            )
-        if self._unsynced:
-            self._sync_again(connection)
-        level = "FULL" if full else "NORMAL"
-        if self._level != level:  # inside the transaction it would be too late
-            self._level = ""
-            connection.execute("PRAGMA synchronous = FULL" if full else "PRAGMA synchronous = NORMAL").fetchall()
-            self._level = level
-        connection.execute("BEGIN IMMEDIATE")
-
-    def _is_in_place(self) -> bool:
-        """Whether database and log are still the files that were opened: SQLite writes into deleted ones too."""
-        if self._log_inode is None:
-            self._log_inode = inode_of(self._log)
-        elif inode_of(self._log) != self._log_inode:
-            return False
-        return inode_of(self.files.database) == self._inode
-
-    def _sync_again(self, connection: Connection) -> None:
-        """After a sync that failed: Linux takes what it covered for written, and no later sync of the log writes it.
-
-        A checkpoint copies it into the database, which is another file, and syncs that.
-        """
-        self._level = ""
-        connection.execute("PRAGMA synchronous = EXTRA").fetchall()
-        if connection.execute(_sql.TRUNCATE).fetchone()[0]:
-            raise StoreUnavailableError(
-                f"the store {self.files.shown} had a disk error and is being read, so it cannot be put right now, "
-                f"{NOTHING_SENT}; run it again in a moment."
-            )
-        self._unsynced = False
-
-    def _run_all(self, connection: Connection, jobs: list[Job[Any]]) -> bool:
-        """Runs the jobs, each on its own: one that fails takes no other with it. Returns whether to commit."""
-        for job in jobs:
-            connection.execute("SAVEPOINT job")
-            if not self._run(connection, job):
-                if not connection.in_transaction:
-                    return self._fail_all(jobs, job)
-                connection.execute("ROLLBACK TO job")
-            connection.execute("RELEASE job")
-        return True
-
-    def _run(self, connection: Connection, job: Job[Any]) -> bool:
-        try:
-            job.answer = job.work(connection)
-        except sqlite3.Error as error:
-            job.error = from_sqlite(error, self.files.shown, so=job.so)
-            job.error.__cause__ = error
-        except Exception as error:  # noqa: BLE001 - it belongs to the job's own caller, who gets it
-            job.error = error
-        return job.error is None
-
-    def _fail_all(self, jobs: list[Job[Any]], failed: Job[Any]) -> bool:
-        """SQLite has rolled back everything: what the others had done is undone too."""
-        cause = failed.error.__cause__ if failed.error is not None else None
-        for job in jobs:
-            if job.error is None and isinstance(cause, sqlite3.Error):
-                job.error = from_sqlite(cause, self.files.shown, so=job.so)
-                job.error.__cause__ = cause
-        return False
-
-    def _commit(self, connection: Connection, jobs: list[Job[Any]]) -> None:
-        try:
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._unsynced = True
-            for job in jobs:
-                if job.error is None:
-                    job.error = from_sqlite(error, self.files.shown, so=job.so, uncertain=True)
-                    job.error.__cause__ = error
-
-    def _conclude(self) -> None:
-        connection = self._connection
-        try:
-            if connection is not None and connection.in_transaction:
-                connection.execute("ROLLBACK")
-        except sqlite3.Error:
-            self._drop()  # what it left is rolled back when the file is opened next
-        finally:
-            if self._lock.held:
-                self._lock.release()
-
-    # --- emptying the log ------------------------------------------------------------------------------------
-
-    def empty_log(self) -> None:
-        """Copies the log back and cuts it to nothing, with what was erased from the rows."""
-        with self._mutex:
-            connection = self._ready()
-            self._locked_out(
-                lambda: connection.execute(_sql.TRUNCATE).fetchall(), "so what was erased is still in its log"
-            )
-
-    def _empty_log_apart(self, cut: bool) -> bool:  # noqa: FBT001 - the keeper asks by position
-        """The same on a connection of the keeper's own, so that callers go on. Returns whether it is empty.
-
-        Where it is not to be `cut`, the next commit begins it anew in its old length.
-        """
-        if inode_of(self.files.database) != self._inode:
-            return True
-        with self._mutex_apart:
-            if self._apart is None:
-                apart = self._connect(read_write(self.files.database))
-                apart.execute(f"PRAGMA busy_timeout = {_KEEPER_BUSY_MS}").fetchall()
-                apart.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
-                self._apart = apart
-            self._apart.execute(_sql.PASSIVE).fetchall()  # most of the work, while writers go on
-            try:
-                self._lock_apart.acquire()
-                busy: int = self._apart.execute(_sql.TRUNCATE if cut else _sql.RESTART).fetchone()[0]
-            finally:
-                self._lock_apart.release()
-            return busy == 0
-
-    def _rest(self) -> None:
-        with self._mutex_apart:
-            apart, self._apart = self._apart, None
-            if apart is not None:
-                apart.close()
-            self._lock_apart.close()

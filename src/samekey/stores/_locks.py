@@ -6,8 +6,13 @@ is first come, first served.
 
 import fcntl
 import os
+from contextlib import suppress
+from typing import Final
 
 from samekey.stores._files import open_private
+
+UNDER_WAY: Final = bytes(16)
+"""The mark while a checkpoint runs beside the writers, or after one that was killed there."""
 
 
 class FileLock:
@@ -27,16 +32,42 @@ class FileLock:
 
     def acquire(self) -> None:
         """Waits for the lock; Ctrl-C ends the wait."""
+        descriptor = self._opened()
+        self.held = True  # before it is, so that no interruption leaves it held unseen
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+    def attempt(self) -> bool:
+        """Takes the lock if it is free now."""
+        descriptor = self._opened()
+        self.held = True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.held = False
+        return self.held
+
+    def _opened(self) -> int:
         if self._descriptor is None:
             self._descriptor = open_private(self._path, os.O_CREAT | os.O_RDWR)
-        self.held = True  # before it is, so that no interruption leaves it held unseen
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        return self._descriptor
 
     def release(self) -> None:
         """Lets the next one in; harmless if the lock is not held."""
         if self.held and self._descriptor is not None:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             self.held = False
+
+    # The mark tells when the log was copied back: the commit after that begins the log anew, and for that SQLite syncs its
+    # head, at whatever level. Who must not wait for a disk compares the mark with the one of his last commit.
+
+    def mark(self) -> bytes:
+        """What the last checkpoint of any process has left; to be read while the lock is held."""
+        return os.pread(self._opened(), len(UNDER_WAY), 0)
+
+    def leave_mark(self, mark: bytes | None = None) -> None:
+        """Says that a checkpoint is made now, under the lock, or with `UNDER_WAY` that one begins without it."""
+        with suppress(OSError):  # a full disk: emptying the log is more important than to tell of it
+            os.pwrite(self._opened(), mark or os.urandom(len(UNDER_WAY)), 0)
 
     def close(self) -> None:
         """Releases it and gives the descriptor back."""

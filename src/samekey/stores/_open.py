@@ -2,14 +2,17 @@
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import platformdirs
 
 from samekey.errors import UsageError
-from samekey.stores._contract import Store
+from samekey.stores._contract import AsyncStore, Store
+from samekey.stores.async_memory import AsyncMemoryStore
+from samekey.stores.async_sqlite import AsyncSQLiteStore
 from samekey.stores.memory import MemoryStore
 from samekey.stores.sqlite import SQLiteStore
 
@@ -33,19 +36,40 @@ def open_store(spec: Store | str | os.PathLike[str] | None) -> Store:
     Raises:
         UsageError: a URL that this version has no store for.
     """
+    return _opened(spec, SQLiteStore, MemoryStore)
+
+
+def open_async_store(spec: AsyncStore | str | os.PathLike[str] | None) -> AsyncStore:
+    """Returns the store for event loops that is meant, without opening a file; the same rules as `open_store`.
+
+    Args:
+        spec: a store for event loops; otherwise as in `open_store`.
+
+    Raises:
+        UsageError: a URL that this version has no store for.
+    """
+    return _opened(spec, AsyncSQLiteStore, AsyncMemoryStore)
+
+
+S = TypeVar("S", Store, AsyncStore)
+
+
+def _opened(
+    spec: S | str | os.PathLike[str] | None, sqlite: Callable[[str | os.PathLike[str]], S], memory: Callable[[], S]
+) -> S:
     if spec is None:
         spec = os.environ.get(VARIABLE) or None
     if spec is None:
-        return _default()
+        return _default(sqlite)
     if isinstance(spec, str):
-        return _from_text(spec)
+        return _from_text(spec, sqlite, memory)
     if isinstance(spec, os.PathLike):
-        return SQLiteStore(spec)
+        return sqlite(spec)
     return spec
 
 
-def _default() -> SQLiteStore:
-    store = SQLiteStore(platformdirs.user_state_path("samekey") / "samekey.db")
+def _default(sqlite: Callable[[str | os.PathLike[str]], S]) -> S:
+    store = sqlite(platformdirs.user_state_path("samekey") / "samekey.db")
     if in_container():
         _log.warning(
             "the store %s is inside a container and dies with it, and with it what prevents duplicates; put it on a "
@@ -56,14 +80,14 @@ def _default() -> SQLiteStore:
     return store
 
 
-def _from_text(text: str) -> Store:
+def _from_text(text: str, sqlite: Callable[[str | os.PathLike[str]], S], memory: Callable[[], S]) -> S:
     if not text.strip():
         raise UsageError("store= is an empty text; give a path, or leave it out for the default.")
     if "://" not in text:
-        return SQLiteStore(Path(text).expanduser())
+        return sqlite(Path(text).expanduser())
     parts = urlsplit(text)
     if parts.scheme == "memory":
-        return MemoryStore()
+        return memory()
     if parts.scheme != "sqlite":
         raise UsageError(
             f"store= names a {parts.scheme}:// store, and this version of samekey has none; it has paths, "
@@ -72,7 +96,7 @@ def _from_text(text: str) -> Store:
     path = unquote(parts.path)
     if parts.netloc or not path.startswith("/") or path.endswith("/") or parts.query or parts.fragment:
         raise UsageError(f"store={text!r} is not of the form sqlite:///absolute/path.")
-    return SQLiteStore(path)
+    return sqlite(path)
 
 
 def in_container() -> bool:

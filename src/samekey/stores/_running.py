@@ -35,6 +35,10 @@ class Running:
         """The row as the task wrote it, or None if no such task runs."""
         return self._tasks.get(task)
 
+    def __len__(self) -> int:
+        """How many tasks run."""
+        return len(self._tasks)
+
     def __contains__(self, task: Task) -> bool:
         """Whether the task runs."""
         return task in self._tasks

@@ -8,7 +8,16 @@ from typing import Any, Final, Self
 
 from samekey._core.model import Event, Record
 from samekey._core.values import fixed
-from samekey._core.verbs import Claim, Claimed, DuplicateFound, ScopeNamesDiffer, Settled, Settlement
+from samekey._core.verbs import (
+    Claim,
+    Claimed,
+    DuplicateFound,
+    Renewal,
+    Renewed,
+    ScopeNamesDiffer,
+    Settled,
+    Settlement,
+)
 from samekey.stores import _rows, _sql
 from samekey.stores._codec import decode, encode, headers_text, mapping_text, moment, names_text
 from samekey.stores._connection import Connection
@@ -105,6 +114,29 @@ def _duplicate(connection: Connection, claim: Claim) -> Record | None:
         ),
     ).fetchone()
     return None if row is None else decode(row)
+
+
+def renew_row(running: Running, renewal: Renewal, connection: Connection) -> Renewed | Found:
+    """Writes a further attempt if it may be made.
+
+    Args:
+        running: learns of the task before the commit, as in `claim_row`.
+        renewal: what to write.
+        connection: in a transaction.
+    """
+    row = connection.execute(_sql.HIGHEST, (renewal.identity,)).fetchone()
+    record = decode(row) if row is not None else None
+    if record is not None and _rows.is_same_renewal(record, renewal):
+        running.begin(record)
+        return Renewed(record)
+    if record is None or not _rows.matches(record, renewal.expect, renewal.holder):
+        return Found.of(connection, record, renewal.identity)
+    new = _rows.renewed(record, renewal)
+    connection.execute(_sql.REWRITE, encode(new))
+    if renewal.event is not None:
+        write_event(connection, new, renewal.event)
+    running.begin(new)
+    return Renewed(new)
 
 
 _settled_values: Final = attrgetter(*_sql.SETTLED_FIELDS)

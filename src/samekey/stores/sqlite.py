@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from functools import partial
 from os import PathLike
-from typing import Final
+from typing import TypeVar
 
 from samekey._core.model import Event, Record
-from samekey._core.states import UNSETTLED, Status
+from samekey._core.states import Status
 from samekey._core.verbs import (
     Claim,
     Claimed,
@@ -24,25 +24,19 @@ from samekey._core.verbs import (
     Settlement,
 )
 from samekey.errors import StoreError
-from samekey.stores import _rows, _sql
-from samekey.stores._codec import decode, encode, moment
-from samekey.stores._connection import Connect, Connection, connect
-from samekey.stores._desk import Rewritten, purge_rows, resolve_rows, rewrite_rows
+from samekey.stores import _plans
+from samekey.stores._connection import Connect, connect
+from samekey.stores._desk import Rewritten, rewrite_rows
 from samekey.stores._doctor import Check, examine
 from samekey.stores._engine import Engine
 from samekey.stores._errors import NOT_RECORDED, from_os
 from samekey.stores._files import Files
 from samekey.stores._fork import forget_in_child
 from samekey.stores._holders import Holder, holders
-from samekey.stores._transactions import Found, claim_row, find_rows, settle_rows, write_event
+from samekey.stores._plans import Plan
+from samekey.stores._transactions import Found
 
-FIRST_LOOK: Final = 0.005
-SLOWEST_LOOK: Final = 0.25
-"""Seconds between two looks at what another process does; doubled from the first to the slowest."""
-
-_PAGE: Final = 4096
-_ROW_PAGES: Final = 4
-"""Pages of log that a commit takes beside its body."""
+T = TypeVar("T")
 
 
 class SQLiteStore:
@@ -112,92 +106,37 @@ class SQLiteStore:
 
     def claim(self, claim: Claim) -> Claimed | Existing | DuplicateFound | ScopeNamesDiffer:
         """Writes a claim, durably. See `Store.claim`."""
-        running = (self._holder or self._me()).running
-        record = claim.record
-        task = (record.identity, record.generation, record.fence)
-        try:
-            answer = self._engine.write(partial(claim_row, running, self._engine.scope_names, claim), full=True)
-        except BaseException:
-            running.end(task)
-            raise
-        frozen = record.frozen_request
-        self._engine.keeper.note(_ROW_PAGES + (len(frozen) // _PAGE if frozen else 0), erased=False)
-        return self._existing(answer) if isinstance(answer, Found) else answer
+        return self._perform(_plans.claiming((self._holder or self._me()).running, self._engine.scope_names, claim))
 
     def renew(self, renewal: Renewal) -> Renewed | Existing:
         """Records a further attempt, durably, before it is made. See `Store.renew`."""
-        running = self._me().running
-        expect = renewal.expect
-        task = (renewal.identity, expect.generation, renewal.new_fence)
-        before = running.row(task)
-
-        def work(connection: Connection) -> Renewed | Found:
-            row = connection.execute(_sql.HIGHEST, (renewal.identity,)).fetchone()
-            record = decode(row) if row is not None else None
-            if record is not None and _rows.is_same_renewal(record, renewal):
-                running.begin(record)
-                return Renewed(record)
-            if record is None or not _rows.matches(record, expect, renewal.holder):
-                return Found.of(connection, record, renewal.identity)
-            new = _rows.renewed(record, renewal)
-            connection.execute(_sql.REWRITE, encode(new))
-            if renewal.event is not None:
-                write_event(connection, new, renewal.event)
-            running.begin(new)
-            return Renewed(new)
-
-        try:
-            answer = self._engine.write(work, full=True)
-        except BaseException:
-            if before is None:
-                running.end(task)
-            raise
-        if isinstance(answer, Found):
-            return self._existing(answer)
-        if renewal.new_fence != expect.fence:
-            running.end((renewal.identity, expect.generation, expect.fence))
-        return answer
+        return self._perform(_plans.renewing(self._me().running, renewal))
 
     def settle(self, settlement: Settlement) -> Settled | Existing | None:
         """Writes what became of an action and ends the running task. See `Store.settle`."""
-        running = (self._holder or self._me()).running
-        task = (settlement.identity, settlement.expect.generation, settlement.expect.fence)
-        known = running.row(task)
-        answer = self._engine.write(partial(settle_rows, known, settlement), full=settlement.durable, so=NOT_RECORDED)
-        body = settlement.result.body if settlement.result is not None else None
-        self._engine.keeper.note(_ROW_PAGES + (len(body) // _PAGE if body else 0), erased=True)
-        if isinstance(answer, Found):
-            return self._existing(answer)
-        running.end(task)
-        return answer
+        return self._perform(_plans.settling((self._holder or self._me()).running, settlement))
 
     def resolve(self, resolution: Resolution) -> Resolved | Existing | None:
         """Writes what a person decided, durably. See `Store.resolve`."""
-        self._me()  # which opens the store, and a transaction cannot
-        answer = self._engine.write(partial(resolve_rows, self._is_running, resolution), full=True, so=NOT_RECORDED)
-        self._engine.keeper.note(_ROW_PAGES, erased=True)
-        return self._existing(answer) if isinstance(answer, Found) else answer
+        return self._perform(_plans.resolving(partial(_plans.is_running, self._me()), resolution))
 
     def purge(self, at: datetime, *, limit: int) -> int:
         """Turns settled records that have expired into tombstones. See `Store.purge`."""
-        count = self._engine.write(partial(purge_rows, at, limit), full=True, so=NOT_RECORDED)
-        self._engine.keeper.note(_ROW_PAGES * count, erased=True)
+        plan = _plans.purging(at, limit)
+        count = self._engine.write(plan.work, full=plan.full, so=plan.so)
+        assert isinstance(count, int)
+        self._engine.keeper.note(_plans.ROW_PAGES * count, erased=True)
         return count
 
     def rewrite(self, change: Callable[[Record], Record], *, after: int, limit: int) -> Rewritten:
         """Writes up to `limit` records behind row `after` anew that have a request or an answer, for `samekey reencrypt`."""
         done = self._engine.write(partial(rewrite_rows, change, after, limit), full=True, so=NOT_RECORDED)
-        self._engine.keeper.note(_ROW_PAGES * done.changed, erased=True)
+        self._engine.keeper.note(_plans.ROW_PAGES * done.changed, erased=True)
         return done
 
     def get(self, identity: str) -> Existing | None:
         """The highest generation of an identity and whether its holder is alive."""
-
-        def work(connection: Connection) -> Found | None:
-            row = connection.execute(_sql.HIGHEST, (identity,)).fetchone()
-            return None if row is None else Found.of(connection, decode(row), identity)
-
-        found = self._engine.read(work)
+        found = self._engine.read(partial(_plans.get_row, identity))
         return None if found is None else self._existing(found)
 
     def find(
@@ -212,25 +151,37 @@ class SQLiteStore:
         limit: int | None = None,
     ) -> list[Record]:
         """Records that match all that is given, oldest first unless told otherwise."""
-        way = "key" if key_prefix else "unsettled" if statuses is not None and UNSETTLED.issuperset(statuses) else "all"
-        start, end = (key_prefix, key_prefix + "\U0010ffff") if key_prefix else (None, None)
-        wanted = None if statuses is None else f",{','.join(status.value for status in statuses)},"
-        parameters = (start, end, wanted, operation_name, actor_id, origin, -1 if limit is None else limit)
-        return self._engine.read(partial(find_rows, _sql.FIND[way, newest_first], parameters))
+        return self._engine.read(
+            _plans.finding(
+                key_prefix=key_prefix,
+                statuses=statuses,
+                operation_name=operation_name,
+                actor_id=actor_id,
+                origin=origin,
+                newest_first=newest_first,
+                limit=limit,
+            )
+        )
 
     def events(self, idempotency_key: str) -> list[Event]:
         """The timeline of one generation, oldest first."""
-        rows = self._engine.read(lambda connection: connection.execute(_sql.EVENTS, (idempotency_key,)).fetchall())
-        return [Event(moment(at), kind, detail) for at, kind, detail in rows]
+        return self._engine.read(partial(_plans.get_events, idempotency_key))
 
     def note(self, record: Record, event: Event) -> None:
         """Adds an event to a generation and moves its `last_seen_at`."""
+        self._perform(_plans.noting(record, event))
 
-        def work(connection: Connection) -> None:
-            write_event(connection, record, event)
-            connection.execute(_sql.SEEN, (record.idempotency_key, event.at.timestamp()))
-
-        self._engine.write(work, full=False, so=NOT_RECORDED)
+    def _perform(self, plan: Plan[T]) -> T | Existing:
+        try:
+            answer = self._engine.write(plan.work, full=plan.full, so=plan.so)
+        except BaseException:
+            plan.undo()
+            raise
+        self._engine.keeper.note(plan.pages, erased=plan.erased)
+        if isinstance(answer, Found):
+            return self._existing(answer)
+        plan.done()
+        return answer
 
     # --- waiting ---------------------------------------------------------------------------------------------
 
@@ -239,20 +190,19 @@ class SQLiteStore:
         record = existing.record
         me = self._me()
         if record.holder == me.name:
-            me.running.wait((record.identity, record.generation, record.fence), seconds)
+            me.running.wait(_plans.task_of(record), seconds)
             return
         until = time.monotonic() + seconds
-        pause = FIRST_LOOK
+        pause = _plans.FIRST_LOOK
         while self._unchanged(record) and (left := until - time.monotonic()) > 0:
             time.sleep(min(pause, left))
-            pause = min(pause * 2, SLOWEST_LOOK)
+            pause = min(pause * 2, _plans.SLOWEST_LOOK)
 
     def _unchanged(self, record: Record) -> bool:
         """Whether the row is still the same and its holder may still work on it."""
         if record.holder is None or not self._me().is_alive(record.holder):
             return False
-        row = self._engine.read(lambda connection: connection.execute(_sql.VERSION_OF, (record.identity,)).fetchone())
-        return row is not None and tuple(row) == (record.generation, record.fence, record.status.value)
+        return self._engine.read(partial(_plans.is_unchanged, record))
 
     def release(self, identity: str, generation: int, fence: int) -> None:
         """Says that the task which claimed or renewed this no longer runs."""
@@ -260,21 +210,13 @@ class SQLiteStore:
             self._holder.running.end((identity, generation, fence))
 
     def _existing(self, found: Found) -> Existing:
+        me = self._me()
+        existing = _plans.existing_here(found, me)
+        if existing is not None:
+            return existing
         record = found.record
-        if record.holder is None or record.settled:
-            return Existing(record, high_water=found.high_water)
-        me = self._me()
-        if record.holder == me.name:
-            own = (record.identity, record.generation, record.fence) in me.running
-            return Existing(record, alive=own, own=own, high_water=found.high_water)
-        return Existing(record, alive=me.is_alive(record.holder), high_water=found.high_water)
-
-    def _is_running(self, record: Record) -> bool:
-        """Whether the task that holds the record is known to be at work; of other boots and hosts only the lease tells."""
-        me = self._me()
-        if record.holder == me.name:
-            return (record.identity, record.generation, record.fence) in me.running
-        return record.holder is not None and me.is_running(record.holder)
+        alive = record.holder is not None and me.is_alive(record.holder)
+        return Existing(record, alive=alive, high_water=found.high_water)
 
     # --- the end ---------------------------------------------------------------------------------------------
 

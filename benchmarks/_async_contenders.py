@@ -1,0 +1,139 @@
+"""One class per way to make a POST from an event loop, each in a process of its own."""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+import httpx2
+from _common import order
+from _contenders import PATH, TIMEOUT, Contender, Httpx, Samekey
+
+SLOW_FSYNC = 0.002
+"""Seconds by which the contender with a slow disk delays each commit that waits for it."""
+
+
+class AsyncContender(Protocol):
+    """Makes one action per call."""
+
+    async def __call__(self, number: int) -> object:
+        """Makes the action of this number."""
+
+    def counts(self) -> tuple[int, int]:
+        """Rows written so far, and commits that waited for the disk."""
+
+    async def aclose(self) -> None:
+        """Lets go of everything."""
+
+
+class AsyncHttpx:
+    """`AsyncClient.post` of a plain client, nothing else."""
+
+    def __init__(self, url: str, directory: Path, *, library: Any = httpx, same: bool = True) -> None:
+        del directory
+        # What samekey's own client is built with, where it differs from the library's default.
+        limits = {"limits": library.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=2.0)}
+        timeout = library.Timeout(**TIMEOUT.as_dict())
+        self.client = library.AsyncClient(base_url=url, timeout=timeout, **(limits if same else {}))
+
+    async def __call__(self, number: int) -> object:
+        return (await self.client.post(PATH, json=order(number))).raise_for_status()
+
+    def counts(self) -> tuple[int, int]:
+        return 0, 0
+
+    async def aclose(self) -> None:
+        await self.client.aclose()
+
+
+class Counted:
+    """A connection that counts what is written and which commits wait for the disk, and can make these slower."""
+
+    def __init__(self, uri: str, slower: float, counts: list[int]) -> None:
+        from samekey.stores._connection import connect
+
+        self._inner = connect(uri)
+        self._slower = slower
+        self._counts = counts
+        self._full = False
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._inner.in_transaction
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
+        if sql.startswith("PRAGMA synchronous = "):
+            self._full = not sql.endswith("NORMAL")
+        elif sql == "COMMIT" and self._full:
+            self._counts[1] += 1
+            if self._slower:
+                time.sleep(self._slower)  # without the GIL, as the real one
+        elif sql.startswith(("INSERT", "UPDATE")):
+            self._counts[0] += 1
+        return self._inner.execute(sql, parameters)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class AsyncSamekey:
+    """samekey over `AsyncSQLiteStore`: claims (FULL), POSTs, settles with the answer (NORMAL)."""
+
+    def __init__(self, url: str, directory: Path, *, library: Any = None, slower: float = 0.0) -> None:
+        import samekey
+        from samekey.stores import AsyncSQLiteStore
+
+        self._counts = [0, 0]
+        connect = partial(Counted, slower=slower, counts=self._counts)
+        self.store = AsyncSQLiteStore(directory / "samekey.db", _connect=connect)
+        http: Any = AsyncHttpx(url, directory, library=library).client if library else None
+        self.http = http
+        self.client: Any = samekey.AsyncClient("" if library else url, window=timedelta(days=1), store=self.store, http=http)
+        self.operation = samekey.Operation("create_order", scope=("customer", "cart"), reference="/id")
+
+    async def __call__(self, number: int) -> object:
+        async with self.client.action(self.operation, scope={"customer": 42, "cart": f"c-{number}"}) as action:
+            await action.post(PATH, json=order(number))
+        assert not action.replayed
+        return action.reference
+
+    def counts(self) -> tuple[int, int]:
+        return self._counts[0], self._counts[1]
+
+    async def aclose(self) -> None:
+        await self.client.aclose()
+        await self.store.aclose()
+        if self.http is not None:
+            await self.http.aclose()
+
+
+class Sync:
+    """A synchronous contender, for the lone action; it has the loop for itself."""
+
+    def __init__(self, url: str, directory: Path, *, of: Callable[[str, Path], Contender]) -> None:
+        self._contender = of(url, directory)
+
+    async def __call__(self, number: int) -> object:
+        return self._contender(number)
+
+    def counts(self) -> tuple[int, int]:
+        return 0, 0
+
+    async def aclose(self) -> None:
+        self._contender.close()
+
+
+CONTENDERS: dict[str, Callable[[str, Path], AsyncContender]] = {
+    "httpx (sync)": partial(Sync, of=Httpx),
+    "samekey (sync)": partial(Sync, of=Samekey),
+    "httpx, default": partial(AsyncHttpx, same=False),
+    "httpx": AsyncHttpx,
+    "httpx2": partial(AsyncHttpx, library=httpx2),
+    "samekey, httpx": AsyncSamekey,
+    "samekey, httpx2": partial(AsyncSamekey, library=httpx2),
+    "samekey, httpx, fsync + 2 ms": partial(AsyncSamekey, slower=SLOW_FSYNC),
+    "samekey, httpx2, fsync + 2 ms": partial(AsyncSamekey, library=httpx2, slower=SLOW_FSYNC),
+}

@@ -1,0 +1,346 @@
+"""The database for the tasks of an event loop.
+
+Rows are written on the loop, which takes microseconds; whatever waits for a disk, for a lock or for another process is
+done by one helper thread, the worker. There the usual transaction only commits: it was begun and written on the loop,
+and it is handed over with `_mutex` held. What comes in the meantime queues, and goes into the next commit together. A
+commit that does not sync anything is made on the loop.
+
+A *flight* is what the worker has and has not finished. Nothing else touches the connection then. A flight ends in the
+worker's thread, whatever has become of the loop and of the tasks that wait for it; the loop is only told.
+"""
+
+import copy
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from samekey.errors import StoreError, UsageError
+from samekey.stores import _loops
+from samekey.stores._connection import BUSY_TIMEOUT_MS, Connection
+from samekey.stores._database import MAX_SHARED, Database, Job
+from samekey.stores._errors import from_os, from_sqlite
+from samekey.stores._locks import UNDER_WAY
+from samekey.stores._plans import Plan
+from samekey.stores._worker import Worker
+
+T = TypeVar("T")
+
+_NO_MARK: Final = UNDER_WAY
+"""Stands for the mark of a last commit that there was not: whatever comes next may sync."""
+
+
+class _Errand(Job[T]):
+    """A job that a task waits for.
+
+    Attributes:
+        apart: whether it may take long, so that it is done by the worker as a whole.
+        left: whether the task has left; then `undo` is called when it is over.
+    """
+
+    __slots__ = ("apart", "left", "undo", "waker")
+
+    def __init__(self, plan: Plan[T], *, apart: bool) -> None:
+        super().__init__(plan.work, plan.so, full=plan.full)  # type: ignore[arg-type] # what it finds is an answer too
+        self.apart = apart
+        self.undo = plan.undo
+        self.left = False
+        self.waker: _loops.Waker | None = None
+
+
+class _Call:
+    """Anything else that a task waits for."""
+
+    __slots__ = ("answer", "call", "error", "waker")
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self.call = call
+        self.answer: Any = None
+        self.error: Exception | None = None
+        self.waker: _loops.Waker | None = None
+
+    def run(self) -> None:
+        try:
+            self.answer = self.call()
+        except Exception as error:  # noqa: BLE001 - it belongs to the task that waits, which gets it
+            self.error = error
+
+
+class AsyncEngine(Database):
+    """Runs transactions for tasks of one event loop at a time, which is never blocked."""
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._guard = threading.Lock()  # of what follows; held for a few statements
+        self._queue: deque[_Errand[Any]] = deque()
+        self._loop: _loops.Loop | None = None
+        self._inside = 0
+        self._flights = 0
+        self._due = False
+        self._worker = Worker()
+        self._patient = True
+        self._mark = _NO_MARK
+
+    # --- who uses it -----------------------------------------------------------------------------------------
+
+    def _enter(self) -> _loops.Loop:
+        loop = _loops.current()
+        with self._guard:
+            if self._loop != loop:
+                if self._inside and self._loop is not None and not self._loop.has_ended():
+                    raise UsageError(
+                        f"the store {self.files.shown} is in use by another event loop at this moment; open one store "
+                        "for each loop: they may share the file."
+                    )
+                self._loop, self._inside, self._due = loop, 0, False
+                self._queue.clear()  # nobody waits for what an ended loop has left
+            self._inside += 1
+        return loop
+
+    def _leave(self, loop: _loops.Loop) -> None:
+        with self._guard:
+            if self._loop == loop:
+                self._inside -= 1
+
+    # --- writing ---------------------------------------------------------------------------------------------
+
+    async def perform(self, plan: Plan[T], *, alone: bool = True, apart: bool = False) -> T:
+        """Runs a plan in a transaction of its own or one that is shared; returns after its commit.
+
+        Cancelled, it has happened whole or not at all, and is undone where the plan says how.
+
+        Args:
+            plan: what to run.
+            alone: whether no other writer is to be expected soon; else the loop's present turn is waited for.
+            apart: whether it may take long, so that nothing of it is done on the loop.
+        """
+        loop = self._enter()
+        try:
+            job = _Errand(plan, apart=apart)
+            try:
+                self._queue.append(job)
+                if alone:
+                    self._pump()
+                else:
+                    self._pump_soon(loop)
+                if not job.done:
+                    job.waker = loop.waker()
+                    await job.waker.sleep()
+            except BaseException:
+                job.left = True
+                plan.undo()
+                raise
+        finally:
+            self._leave(loop)
+        if job.error is not None:
+            plan.undo()
+            raise job.error
+        return job.answer  # type: ignore[return-value] # done without an error means answered
+
+    def _pump_soon(self, loop: _loops.Loop) -> None:
+        if not self._due:
+            self._due = True
+            loop.soon(partial(self._pump_late, loop))
+
+    def _pump_late(self, loop: _loops.Loop) -> None:
+        if self._loop == loop:
+            self._due = False
+            self._pump()
+
+    def _pump(self) -> None:
+        """Begins what is queued, unless there is a flight, whose end does it."""
+        while jobs := self._take():
+            # Not to be had: a fork is under way in another thread, or the store is being collected.
+            if not (self._mutex.acquire(blocking=False) and self._begin_here(jobs)):
+                self._fly(partial(self._whole, jobs), jobs)
+
+    def _take(self) -> list[_Errand[Any]]:
+        jobs: list[_Errand[Any]] = []
+        with self._guard:
+            while not self._flights and self._queue and len(jobs) < MAX_SHARED:
+                job = self._queue.popleft()
+                if not job.left:
+                    jobs.append(job)
+        return jobs
+
+    def _begin_here(self, jobs: list[_Errand[Any]]) -> bool:
+        """Writes the rows, and commits or has the worker commit. False: it would have to wait, and nothing was done.
+
+        The mutex is held at first; it is released in the end by whoever commits.
+        """
+        connection, held, done = self._connection, True, False
+        try:
+            if connection is None or self._unsynced or any(job.apart for job in jobs) or not self._lock.attempt():
+                return False
+            self._be_patient(connection, patient=False)
+            full = any(job.full for job in jobs)
+            try:
+                self._begin(connection, full=full)
+            except (StoreError, sqlite3.Error):
+                return False  # the worker will meet it, or wait for it
+            mark = self._lock.mark()
+            if self._run_all(connection, list(jobs)):
+                if full or mark != self._mark or mark == UNDER_WAY:
+                    self._fly(partial(self._commit_apart, jobs, mark), jobs)
+                    held = False
+                    return True
+                self._commit(connection, list(jobs))
+            done = True  # also where there was nothing left to commit
+            return True
+        except BaseException:  # Ctrl-C
+            self._put_back(jobs)
+            raise
+        finally:
+            if held:
+                try:
+                    self._conclude()
+                finally:
+                    self._mutex.release()
+            if done:
+                self._finish(jobs)
+                self._wake(jobs)
+
+    def _put_back(self, jobs: list[_Errand[Any]]) -> None:
+        with self._guard:
+            for job in reversed(jobs):
+                job.error = None
+                if not job.done:
+                    self._queue.appendleft(job)
+        if self._loop is not None:
+            self._pump_soon(self._loop)
+
+    def _be_patient(self, connection: Connection, *, patient: bool) -> None:
+        """Says whether to wait for programs that do not queue at the lock file."""
+        if self._patient is not patient:
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS if patient else 0}").fetchall()
+            self._patient = patient
+
+    # --- in the worker's thread ------------------------------------------------------------------------------
+
+    def _fly(self, call: Callable[[], None], for_whom: "Sequence[_Errand[Any] | _Call]") -> None:
+        with self._guard:
+            self._flights += 1
+        self._worker.put(partial(self._in_flight, call, for_whom))
+
+    def _in_flight(self, call: Callable[[], None], for_whom: "Sequence[_Errand[Any] | _Call]") -> None:
+        try:
+            call()
+        finally:
+            with self._guard:
+                self._flights -= 1
+                loop = self._loop
+            if loop is not None:
+                loop.soon_from_outside(partial(self._landed, for_whom))
+
+    def _landed(self, for_whom: "Sequence[_Errand[Any] | _Call]") -> None:
+        self._wake(for_whom)
+        if self._loop is not None and self._loop.is_here():
+            self._pump()
+
+    def _wake(self, for_whom: "Sequence[_Errand[Any] | _Call]") -> None:
+        for each in for_whom:
+            if each.waker is not None:
+                each.waker.wake()
+
+    def _commit_apart(self, jobs: list[_Errand[Any]], mark: bytes) -> None:
+        """Commits what was written on the loop."""
+        connection = self._connection
+        assert connection is not None
+        try:
+            self._commit(connection, list(jobs))
+            self._mark = mark
+        finally:
+            try:
+                self._conclude()
+            finally:
+                self._mutex.release()
+                self._finish(jobs)
+
+    def _whole(self, jobs: list[_Errand[Any]]) -> None:
+        """Does all of it, and waits for whatever there is to wait for."""
+        with self._mutex:
+            wanted: list[Job[Any]] = [job for job in jobs if not job.left]
+            try:
+                self._be_patient(self._ready(), patient=True)
+                self._transact(wanted)
+            except Exception as error:  # noqa: BLE001 - each of them is told
+                self._refuse(wanted, error)
+        self._finish(jobs)
+
+    def _refuse(self, jobs: list[Job[Any]], error: Exception) -> None:
+        for job in jobs:
+            match error:
+                case sqlite3.Error():
+                    job.error = from_sqlite(error, self.files.shown, so=job.so)
+                case OSError():
+                    job.error = from_os(error, self.files.shown)
+                case _:
+                    job.error = copy.copy(error)  # one exception cannot be raised in two tasks
+
+    def _finish(self, jobs: list[_Errand[Any]]) -> None:
+        for job in jobs:
+            job.done = True
+            if job.left:
+                job.undo()
+
+    def _open_locked(self) -> bytes:
+        secret = super()._open_locked()
+        self._patient, self._mark = True, _NO_MARK
+        # What does not fit into the cache would be written, and perhaps synced, before the commit: on the loop.
+        self._ready().execute("PRAGMA cache_spill = OFF").fetchall()
+        return secret
+
+    # --- everything else -------------------------------------------------------------------------------------
+
+    async def apart(self, call: Callable[[], T]) -> T:
+        """Has the worker do something; if the task is cancelled, that goes on without it."""
+        loop = self._enter()
+        try:
+            wanted = _Call(call)
+            wanted.waker = loop.waker()
+            self._fly(wanted.run, [wanted])
+            await wanted.waker.sleep()
+        finally:
+            self._leave(loop)
+        if wanted.error is not None:
+            raise wanted.error
+        answer: T = wanted.answer
+        return answer
+
+    async def look(self, work: Callable[[Connection], T]) -> T:
+        """Runs a statement that changes nothing and finds its row by an index: on the loop, if nobody is in the way."""
+        with self._guard:
+            free = not self._flights
+        connection = self._connection
+        if free and connection is not None and self._mutex.acquire(blocking=False):
+            try:
+                self._be_patient(connection, patient=False)
+                return work(connection)
+            except sqlite3.Error:
+                pass  # the worker will meet it, or wait for it
+            finally:
+                self._mutex.release()
+        return await self.apart(partial(self.read, work))
+
+    async def aclose(self) -> None:
+        """Empties the log and lets go of everything, the thread too; a later verb opens it again."""
+        loop = self._enter()
+        try:
+            closing = _Call(self.close)
+            closing.waker = loop.waker()
+            self._fly(closing.run, [closing])
+            thread = self._worker.end()
+            await closing.waker.sleep()
+        finally:
+            self._leave(loop)
+        if thread is not None:
+            thread.join()  # it has nothing left to do
+        if closing.error is not None:
+            raise closing.error
+
+    def close_at_last(self) -> None:
+        """Closes it when the store is collected or the process ends."""
+        super().close_at_last()
+        self._worker.end()
