@@ -172,6 +172,7 @@ def test_all_commands_are_functions_of_one_app() -> None:
         "recover",
         "doctor",
         "purge",
+        "reencrypt",
         "export",
         "contract",
         "providers",

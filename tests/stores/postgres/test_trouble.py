@@ -145,7 +145,7 @@ def test_before_anything_was_asked_nothing_is_uncertain(make: Callable[..., Post
         server.kill()
         with pytest.raises(samekey.StoreUnavailableError):
             store.claim(Claim(record(store, "next")))  # on a connection that it took for a good one
-        with pytest.raises(samekey.StoreUnavailableError, match="refused.*so nothing was sent") as raised:
+        with pytest.raises(samekey.StoreUnavailableError, match=r"refused.*so nothing was sent") as raised:
             store.claim(Claim(record(store, "next")))
         assert not raised.value.uncertain
         server.start()
