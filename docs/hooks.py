@@ -22,7 +22,7 @@ from samekey.telemetry.signals import SIGNALS
 
 COMMANDS = (
     "demo", "list", "show", "review", "resolve", "recheck", "recover", "stats", "report", "audit", "doctor", "purge",
-    "export", "copy", "migrate", "contract", "providers", "probe",
+    "migrate", "copy", "reencrypt", "export", "contract", "providers", "probe",
 )  # fmt: skip
 
 

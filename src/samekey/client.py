@@ -22,7 +22,7 @@ from samekey.engine import Engine
 from samekey.provider import Provider
 from samekey.providers import ProviderName
 from samekey.settings import check_kind, secret_of
-from samekey.stores import Store, open_store
+from samekey.stores import Keys, Store, encrypted, open_store
 from samekey.telemetry.signals import Stats
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class Client(ClientBase["Engine[Any, ResponseT]"], Generic[ResponseT]):
         retry: when to send again within one run.
         actor: names the account on whose behalf it writes; part of every identity.
         secret: what keys are derived from, for a fleet; else `SAMEKEY_SECRET`; else the store's own.
+        encryption: the key with which requests and answers are encrypted before they are stored (`samekey[crypto]`), or
+            several, the newest first; else `SAMEKEY_ENCRYPTION_KEY`; else they are not.
         http: an `httpx.Client` or `httpx2.Client` to send with. It is not closed.
         keep: whether answers are stored whole ("response") or by reference only.
         freeze: whether requests are stored while unsettled ("request") or not ("nothing").
@@ -73,6 +75,7 @@ class Client(ClientBase["Engine[Any, ResponseT]"], Generic[ResponseT]):
         retry: RetryPolicy = ...,
         actor: str = "default",
         secret: str | bytes | None = None,
+        encryption: Keys | None = None,
         http: httpx.Client | None = None,
         keep: Literal["response", "reference"] = "response",
         freeze: Literal["request", "nothing"] = "request",
@@ -91,6 +94,7 @@ class Client(ClientBase["Engine[Any, ResponseT]"], Generic[ResponseT]):
         retry: RetryPolicy = ...,
         actor: str = "default",
         secret: str | bytes | None = None,
+        encryption: Keys | None = None,
         http: httpx2.Client,
         keep: Literal["response", "reference"] = "response",
         freeze: Literal["request", "nothing"] = "request",
@@ -106,6 +110,7 @@ class Client(ClientBase["Engine[Any, ResponseT]"], Generic[ResponseT]):
         retry: RetryPolicy = USUAL_RETRY,
         actor: str = "default",
         secret: str | bytes | None = None,
+        encryption: Keys | None = None,
         http: Any = None,
         keep: Literal["response", "reference"] = "response",
         freeze: Literal["request", "nothing"] = "request",
@@ -134,7 +139,7 @@ class Client(ClientBase["Engine[Any, ResponseT]"], Generic[ResponseT]):
             http=self._http,
             provider=self._provider,
             window=window,
-            store=self._checked(open_store(check_kind(store, asynchronous=False))),
+            store=self._checked(encrypted(open_store(check_kind(store, asynchronous=False)), encryption)),
             clock=SystemClock(),
             retry=retry,
             secret=secret_of(secret),

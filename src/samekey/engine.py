@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from samekey._core.keys import Identity
 from samekey._core.model import Record
 from samekey._core.run import Done, LookedUp
+from samekey._core.sealing import LOOK_AT, refuse_sealed
 from samekey._core.steps import Send, Step, resume, start
 from samekey._core.verbs import Existing
 from samekey._drivers.ports import Ports
@@ -31,7 +32,9 @@ class Engine(Groundwork[Store, Clock, ClientT, ResponseT]):
     def secret(self) -> bytes:
         """The store's secret; opens the store on first use."""
         if self._secret is None:
-            self._secret = self.store.secret(self._given_secret)
+            secret = self.store.secret(self._given_secret)
+            refuse_sealed(self.store.find(newest_first=True, limit=LOOK_AT))
+            self._secret = secret
         return self._secret
 
     def adopt(self, identity: Identity, operation: Operation, request: Any) -> Prepared:

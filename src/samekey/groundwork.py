@@ -28,6 +28,7 @@ from samekey.http.library import Library
 from samekey.http.outgoing import Prepared, prepare, thaw
 from samekey.http.responses import rebuild, stripped
 from samekey.http.scrub import scrub
+from samekey.http.secrets import conceal
 from samekey.provider import Lookup, Provider
 from samekey.reconcile import CANCEL
 from samekey.settings import check_durable, lease_too_short
@@ -160,6 +161,7 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
     def _checked(self, identity: Identity, operation: Operation, prepared: Prepared) -> Prepared:
         try:
             self._check_place(operation, prepared)
+            prepared = conceal(self.library, prepared, self._terms.secrets(operation))
         except UsageError as error:
             raise UsageError(f"{identity.label}: {error}") from None
         lease = self.store.lease
@@ -223,7 +225,7 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
 
     def _thawed(self, record: Record) -> Prepared | None:
         """The frozen request, to be sent by today's client; None if it was not kept."""
-        if record.frozen_request is None or (frozen := unfreeze(record.frozen_request)).body is None:
+        if record.frozen_request is None or not (frozen := unfreeze(record.frozen_request)).complete:
             return None
         request = thaw(self.library, self.http, frozen)
         auth = self.library.module.USE_CLIENT_DEFAULT

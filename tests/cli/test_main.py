@@ -193,6 +193,7 @@ def test_all_commands_are_functions_of_one_app() -> None:
         "purge",
         "migrate",
         "copy",
+        "reencrypt",
         "export",
         "contract",
         "providers",

@@ -10,7 +10,7 @@ from samekey._core.classify import Judgement, Kind, replayed
 from samekey._core.fingerprint import fingerprint
 from samekey._core.model import Event, Moment, Record, Reply, Result, later
 from samekey._core.plan import Plan
-from samekey._core.reading import reference_of, result_of
+from samekey._core.reading import reference_of, result_of, withheld
 from samekey._core.resolve import DID_NOT_HAPPEN
 from samekey._core.states import Move
 from samekey._core.values import fixed
@@ -136,7 +136,7 @@ def found(plan: Plan, record: Record, result: Result, now: Moment, event: Event 
         move=Move.SUCCESS,
         at=now.wall,
         durable=not plan.profile.keyed or window is None or window <= SHORT_WINDOW_SECONDS,
-        result=result,
+        result=withheld(result, plan.contract.secret_response),
         expires_at=_expiry(plan, record, now),
         field_digests=_digests(plan, record),
         event=event,
@@ -165,7 +165,7 @@ def refusal(plan: Plan, record: Record, reply: Reply, summary: str, now: Moment)
         move=Move.REFUSAL,
         at=now.wall,
         durable=True,
-        result=result_of(reply, None, whole=plan.keep == "response"),
+        result=withheld(result_of(reply, None, whole=plan.keep == "response"), plan.contract.secret_response),
         expires_at=_expiry(plan, record, now),
         field_digests=_digests(plan, record),
         error_summary=summary,

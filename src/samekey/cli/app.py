@@ -23,6 +23,7 @@ from samekey.cli.providers import providers
 from samekey.cli.purge import purge
 from samekey.cli.recheck import recheck
 from samekey.cli.recover import recover
+from samekey.cli.reencrypt import reencrypt
 from samekey.cli.report.command import report
 from samekey.cli.resolve import resolve
 from samekey.cli.review import review
@@ -55,6 +56,7 @@ app.command("doctor", epilog=EPILOG)(doctor)
 app.command("purge", epilog=EPILOG)(purge)
 app.command("migrate", epilog=EPILOG)(migrate)
 app.command("copy", epilog=EPILOG)(copy)
+app.command("reencrypt", epilog=EPILOG)(reencrypt)
 app.command("export", epilog=EPILOG)(export)
 app.command("contract", epilog=EPILOG)(contract)
 app.command("providers", epilog=EPILOG)(providers)

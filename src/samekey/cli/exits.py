@@ -39,7 +39,7 @@ EXIT_CODES: Final = {
     Exit.STORE: "the store cannot be used",
     Exit.REFUSED: "the decision was refused: the record is another by now, is being worked on, or does not allow it; "
     "copy: actions are being sent, or the target has other records of the same actions",
-    Exit.OPEN: "review --check: there are actions that need somebody; recover, recheck: some are still open",
+    Exit.OPEN: "review --check: there are actions that need somebody; recover, recheck, reencrypt: some are still open",
     Exit.DIFFERS: "probe: the API differs from its profile",
     Exit.INTERRUPTED: "Ctrl-C",
 }

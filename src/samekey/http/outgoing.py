@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from samekey._core.model import Frozen, Headers, Outgoing
 from samekey._core.values import fixed
 from samekey.errors import UsageError
-from samekey.http import checks, moulds, urls
+from samekey.http import checks, moulds, secrets, urls
 from samekey.http.body import UNBUILDABLE, hold_body, hold_body_async, read_body
 from samekey.http.credentials import credentials_of
 
@@ -189,11 +189,15 @@ def thaw(
         UsageError: the body was not frozen, and this run brings none.
     """
     module = library.module
-    if frozen.body is None and prepared is None:
-        raise UsageError('the request was not kept (freeze="nothing"), so only a run that brings it can send it again.')
+    if prepared is None and not frozen.complete:
+        raise UsageError(
+            'the request was not kept whole (freeze="nothing", or secrets), so only a run that brings it can send it again.'
+        )
     fresh = client.build_request(frozen.method, frozen.url) if prepared is None else prepared.request
-    body = prepared.outgoing.body if frozen.body is None and prepared is not None else frozen.body
-    url = urls.with_defaults(library, client, module.URL(frozen.url))
+    body = secrets.full_body(frozen, fresh)
+    if body is None and prepared is not None and prepared.outgoing.body is not None:
+        body = bytes(fresh.content)
+    url = urls.with_defaults(library, client, secrets.full_url(library, frozen, fresh))
     url = urls.with_userinfo_of(url, client.base_url if prepared is None else fresh.url)
     dropped = FROZEN_HEADERS | also | (_FRAMING - {"host"} if body is not None else set())
     headers = [(n, v) for n, v in fresh.headers.raw if n.lower().decode("ascii") not in dropped]
@@ -219,9 +223,11 @@ def _build(
             given["headers"] = _with_boundary(client, library.module.Headers(given.get("headers")), boundary)
         return client.build_request(method, url, **given)
     except library.module.InvalidURL:
-        raise UsageError("the URL cannot be parsed.") from None
+        told = "the URL cannot be parsed."
     except UNBUILDABLE as error:
-        raise UsageError(_unbuildable(library, given, error)) from None
+        told = _unbuildable(library, given, error)
+    # Outside of the handlers: what httpx raised has the value in it, and would hang on to ours as its context.
+    raise UsageError(told)
 
 
 def _with_boundary(client: Any, headers: Any, boundary: str) -> Any:
@@ -272,10 +278,10 @@ class _Shape:
         content_type: one of them.
     """
 
-    first: list[tuple[bytes, bytes]]
-    frozen: Headers
+    first: list[tuple[bytes, bytes]] = field(repr=False)
+    frozen: Headers = field(repr=False)
     names: frozenset[str]
-    fields: Headers
+    fields: Headers = field(repr=False)
     content_type: str
 
 

@@ -2,7 +2,7 @@
 
 import time
 import weakref
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from os import PathLike
@@ -28,6 +28,7 @@ from samekey.errors import StoreError
 from samekey.stores import _counting, _plans
 from samekey.stores._connection import Connect, connect
 from samekey.stores._contract import Adopted, Entry
+from samekey.stores._desk import Rewritten, rewrite_rows
 from samekey.stores._doctor import Check, examine
 from samekey.stores._engine import Engine
 from samekey.stores._errors import NOT_RECORDED, from_os
@@ -130,6 +131,12 @@ class SQLiteStore:
         assert isinstance(count, int)
         self._engine.keeper.note(_plans.ROW_PAGES * count, erased=True)
         return count
+
+    def rewrite(self, change: Callable[[Record], Record], *, after: int, limit: int) -> Rewritten:
+        """Writes up to `limit` records behind row `after` anew that have a request or an answer, for `samekey reencrypt`."""
+        done = self._engine.write(partial(rewrite_rows, change, after, limit), full=True, so=NOT_RECORDED)
+        self._engine.keeper.note(_plans.ROW_PAGES * done.changed, erased=True)
+        return done
 
     def get(self, identity: str) -> Existing | None:
         """The highest generation of an identity and whether its holder is alive."""
