@@ -155,7 +155,7 @@ class Justonce(Httpx):
 
         self.key_of = justonce.operation_key
         self.store = SqliteStore(directory / "justonce.db")
-        level = self.store._conn.execute("PRAGMA synchronous").fetchone()[0]  # noqa: SLF001
+        level = self.store._conn.execute("PRAGMA synchronous").fetchone()[0]  # noqa: SLF001 - it shows it nowhere else
         assert level == 2, f"justonce does not run at FULL but at {level}"
         self.engine = justonce.Idempotent(self.store)
 

@@ -1,11 +1,13 @@
 """Pages that are made from the code, so that they cannot say something else than it does.
 
 A mark in a page, `<!-- made: states -->`, becomes the diagram and the table of `samekey._core.states`;
-`commands` becomes the help of each command, `exits` the table of exit codes, and `providers` what the profiles say.
+`commands` becomes the help of each command, `exits` the table of exit codes, `providers` what the profiles say, `signals` their
+definitions, and `log` the events of the log.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -15,10 +17,12 @@ from samekey._core.states import TRANSITIONS, UNSETTLED, Status
 from samekey.cli.exits import EXIT_CODES
 from samekey.providers import NAMES, load
 from samekey.providers.facts import carrier, facts, window
+from samekey.telemetry.log import EVENTS
+from samekey.telemetry.signals import SIGNALS
 
 COMMANDS = (
-    "demo", "list", "show", "review", "resolve", "recheck", "recover", "doctor", "purge", "export", "copy", "migrate",
-    "contract", "providers", "probe",
+    "demo", "list", "show", "review", "resolve", "recheck", "recover", "stats", "report", "audit", "doctor", "purge",
+    "migrate", "copy", "reencrypt", "export", "contract", "providers", "probe",
 )  # fmt: skip
 
 
@@ -95,7 +99,30 @@ def linked(text: str) -> str:
     return "; ".join(words)
 
 
+def signals() -> str:
+    """Each signal with its definition."""
+    return "\n\n".join(
+        f"## {signal.title} {{ #{name} }}\n\n"
+        f"| | |\n|---|---|\n| numerator | {signal.numerator} |\n| denominator | {signal.denominator or 'none'} |\n"
+        f"| what moves it | {signal.moves} |\n| what to do | {signal.act} |"
+        for name, signal in SIGNALS.items()
+    )
+
+
+def log_events() -> str:
+    """The events of the log with their levels and fields."""
+    rows = ["| event | level | when | fields beside the usual |", "|---|---|---|---|"]
+    for name, event in EVENTS.items():
+        level = "WARNING or INFO" if event.level is None else logging.getLevelName(event.level)
+        usual = "" if event.about_action else "only `event`"
+        told = ", ".join(f"`{field}`" for field in event.fields) or usual
+        rows.append(f"| `{name}` | {level} | {event.meaning} | {told} |")
+    return "\n".join(rows)
+
+
 MADE = {
+    "<!-- made: signals -->": signals,
+    "<!-- made: log -->": log_events,
     "<!-- made: providers -->": providers,
     "<!-- made: states -->": states,
     "<!-- made: commands -->": commands,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 pytest_plugins = ["pytester"]  # for the tests of our own plugin
 
 PROXIES = [f"{scheme}_PROXY" for scheme in ("ALL", "HTTP", "HTTPS", "NO")]
-OUTSIDE = ["SAMEKEY_SECRET", "SAMEKEY_STORE", *PROXIES, *(name.lower() for name in PROXIES)]
+OUTSIDE = ["SAMEKEY_ENCRYPTION_KEY", "SAMEKEY_SECRET", "SAMEKEY_STORE", *PROXIES, *(name.lower() for name in PROXIES)]
 """Settings of the machine that would change what a test sees."""
 
 # A shell that runs its children in the background has them ignore Ctrl-C, and their children too.

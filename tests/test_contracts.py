@@ -39,6 +39,9 @@ FULL: dict[str, Any] = {
     "reconcile": look,
     "absent_after": timedelta(minutes=5),
     "stamp": "metadata[samekey]",
+    "secret_query": ("token",),
+    "secret_body": ("/card/number",),
+    "secret_response": ("/client_secret", "header:Location"),
     "max_delay": timedelta(minutes=1),
     "retry": RetryPolicy(attempts=2),
     "owner": "payments team",
@@ -64,6 +67,9 @@ def test_an_operations_defaults_are_the_designs() -> None:
         "reconcile": None,
         "absent_after": timedelta(minutes=2),
         "stamp": None,
+        "secret_query": (),
+        "secret_body": (),
+        "secret_response": (),
         "max_delay": None,
         "retry": None,
         "owner": None,
@@ -105,6 +111,9 @@ def test_lists_are_taken_for_tuples() -> None:
         ("reconcile", "GET /orders", 'reconcile is a str; pass a function of (http, record), or "cancel".'),
         ("absent_after", None, "absent_after: "),
         ("stamp", "", "stamp: "),
+        ("secret_query", "token", "secret_query: "),
+        ("secret_body", ["card"], "secret_body.0: 'card' is not a JSON pointer"),
+        ("secret_response", ["Location"], "secret_response.0: 'Location' is not a JSON pointer"),
         ("max_delay", timedelta(0), "max_delay: must be longer than nothing"),
         ("retry", 5, "retry: "),
         ("owner", 5, "owner: "),
@@ -170,6 +179,7 @@ def test_an_operation_is_compiled_for_the_core() -> None:
         on_server_error="review",
         looks_up=True,
         stamp="metadata[samekey]",
+        secret_response=("/client_secret", "header:Location"),
         absent_after=timedelta(minutes=5),
     )
 
@@ -229,7 +239,7 @@ def test_policies_are_values() -> None:
     assert RetryPolicy() != RetryPolicy(attempts=4)
     assert RetryBudget(ratio=1) == RetryBudget(ratio=1.0)
     with pytest.raises(ValidationError):
-        setattr(RetryPolicy(), "attempts", 3)  # noqa: B010
+        setattr(RetryPolicy(), "attempts", 3)  # noqa: B010 - a type checker forbids it too
 
 
 # Provider

@@ -160,3 +160,70 @@ def test_the_readme_starts_with_the_two_commands_for_a_fresh_machine() -> None:
 def test_nobody_promises_what_no_client_can_keep(path: Path) -> None:
     text = path.read_text(encoding="utf-8").lower()
     assert not re.search(r"exactly[\s-]once", text)
+
+
+# --- what the linter is told to leave alone ------------------------------------------------------------------
+
+NOQA = re.compile(r"#\s*(?:ruff:\s*)?noqa(?::\s*(?P<codes>[A-Z]+[0-9]+(?:,\s*[A-Z]+[0-9]+)*))?(?P<rest>.*)")
+LOOKED_AT = [
+    path for folder in ("src", "tests", "benchmarks", "docs") for path in sorted((ROOT / folder).rglob("*.py"))
+]
+
+
+def unexplained(text: str) -> list[str]:
+    """The lines that silence a rule without a reason; one reason does for the same rule further down in the file."""
+    explained: set[str] = set()
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        match = NOQA.search(line)
+        if match is None:
+            continue
+        codes = {code.strip() for code in (match["codes"] or "").split(",")} - {""}
+        reason = match["rest"].strip(" -():")
+        if codes and reason:
+            explained |= codes
+        elif not codes or not codes <= explained:
+            found.append(f"line {number}: {line.strip()}")
+    return found
+
+
+@pytest.mark.parametrize("path", LOOKED_AT, ids=label)
+def test_every_silenced_rule_has_its_reason(path: Path) -> None:
+    if path.samefile(__file__):
+        pytest.skip("its examples are not")
+    assert unexplained(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "lines"),
+    [
+        ("x()  # noqa: S603", 1),
+        ("x()  # noqa", 1),
+        ("x()  # noqa: S603 - our own scripts", 0),
+        ("x()  # noqa: S603 (our own scripts)\ny()  # noqa: S603", 0),
+        ("x()  # noqa: S603 (our own scripts)\ny()  # noqa: S608", 1),
+        ("# ruff: noqa: S608", 1),
+    ],
+)
+def test_the_search_for_missing_reasons_finds_them(code: str, lines: int) -> None:
+    assert len(unexplained(code)) == lines
+
+
+def test_every_rule_that_is_ignored_everywhere_has_its_reason() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    lint = text[text.index("[tool.ruff.lint]") : text.index("[tool.ruff.lint.pycodestyle]")]
+    entries = re.findall(r'^    "([A-Z]+[0-9]*)",?(.*)$', lint, re.MULTILINE)
+    assert len(entries) > 40
+    reason = ""
+    for code, rest in entries:
+        # A rule without a word of its own has that of the one above, which is its sister.
+        reason = rest.strip(" #") or reason
+        assert reason, code
+    security = [code for code, _ in entries if re.fullmatch(r"S[0-9]*", code)]
+    assert "S" not in security  # all of them at once would be no audit
+    alone = dict(entries)
+    assert [code for code in security if not alone[code].strip(" #") and code != "S106"] == []
+
+
+def test_the_rules_of_security_are_on() -> None:
+    assert project()["tool"]["ruff"]["lint"]["select"] == ["ALL"]

@@ -53,7 +53,7 @@ def fastapi_app(decorate: Any = None, route_class: Any = None, *, errors: str = 
         app.router.route_class = route_class
 
     # Some decorators read the request, and one takes nothing but a Response.
-    async def create(request: Request, payload: dict = Body()) -> Any:  # noqa: ARG001, B008
+    async def create(request: Request, payload: dict = Body()) -> Any:  # noqa: ARG001, B008 - as FastAPI wants it
         status, said = await work(payload)
         if status == 201 and errors != "responses":
             return said

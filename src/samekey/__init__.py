@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     )
     from samekey.provider import Provider
     from samekey.reconcile import Absent, Found, Inconclusive, LookUp
+    from samekey.telemetry.signals import Stats
     from samekey.transport import Transport
 
     __version__: str
@@ -72,6 +73,7 @@ __all__ = [
     "SamekeyError",
     "Scope",
     "ScopeValue",
+    "Stats",
     "Status",
     "StoreError",
     "StoreFormatError",
@@ -112,6 +114,7 @@ _HOMES = {
         "UsageError",
     ),
     "samekey.reconcile": ("Absent", "Found", "Inconclusive", "LookUp"),
+    "samekey.telemetry.signals": ("Stats",),
     "samekey.transport": ("Transport",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, overload
 
 import httpx
 from anyio import CancelScope
 
+from samekey import measure
 from samekey._core.keys import Scope
 from samekey._core.model import Record
 from samekey._drivers.runtime import AsyncSystemClock
@@ -22,7 +23,8 @@ from samekey.contracts import Operation, RetryPolicy
 from samekey.provider import Provider
 from samekey.providers import ProviderName
 from samekey.settings import check_kind, secret_of
-from samekey.stores import AsyncStore, open_async_store
+from samekey.stores import AsyncStore, Keys, encrypted, open_async_store
+from samekey.telemetry.signals import Stats
 
 if TYPE_CHECKING:
     import httpx2
@@ -50,6 +52,8 @@ class AsyncClient(ClientBase["AsyncEngine[Any, ResponseT]"], Generic[ResponseT])
         retry: when to send again within one run.
         actor: names the account on whose behalf it writes; part of every identity.
         secret: what keys are derived from, for a fleet; else `SAMEKEY_SECRET`; else the store's own.
+        encryption: the key with which requests and answers are encrypted before they are stored (`samekey[crypto]`), or
+            several, the newest first; else `SAMEKEY_ENCRYPTION_KEY`; else they are not.
         http: an `httpx.AsyncClient` or `httpx2.AsyncClient` to send with. It is not closed.
         keep: whether answers are stored whole ("response") or by reference only.
         freeze: whether requests are stored while unsettled ("request") or not ("nothing").
@@ -72,6 +76,7 @@ class AsyncClient(ClientBase["AsyncEngine[Any, ResponseT]"], Generic[ResponseT])
         retry: RetryPolicy = ...,
         actor: str = "default",
         secret: str | bytes | None = None,
+        encryption: Keys | None = None,
         http: httpx.AsyncClient | None = None,
         keep: Literal["response", "reference"] = "response",
         freeze: Literal["request", "nothing"] = "request",
@@ -90,6 +95,7 @@ class AsyncClient(ClientBase["AsyncEngine[Any, ResponseT]"], Generic[ResponseT])
         retry: RetryPolicy = ...,
         actor: str = "default",
         secret: str | bytes | None = None,
+        encryption: Keys | None = None,
         http: httpx2.AsyncClient,
         keep: Literal["response", "reference"] = "response",
         freeze: Literal["request", "nothing"] = "request",
@@ -105,6 +111,7 @@ class AsyncClient(ClientBase["AsyncEngine[Any, ResponseT]"], Generic[ResponseT])
         retry: RetryPolicy = USUAL_RETRY,
         actor: str = "default",
         secret: str | bytes | None = None,
+        encryption: Keys | None = None,
         http: Any = None,
         keep: Literal["response", "reference"] = "response",
         freeze: Literal["request", "nothing"] = "request",
@@ -133,7 +140,7 @@ class AsyncClient(ClientBase["AsyncEngine[Any, ResponseT]"], Generic[ResponseT])
             http=self._http,
             provider=self._provider,
             window=window,
-            store=self._checked(open_async_store(check_kind(store, asynchronous=True))),
+            store=self._checked(encrypted(open_async_store(check_kind(store, asynchronous=True)), encryption)),
             clock=AsyncSystemClock(),
             retry=retry,
             secret=secret_of(secret),
@@ -258,6 +265,20 @@ class AsyncClient(ClientBase["AsyncEngine[Any, ResponseT]"], Generic[ResponseT])
         if existing.record.settled:
             return existing.record
         return await self._engine.recheck(existing, operation) or existing.record
+
+    async def stats(self, *, since: datetime | timedelta | None = None, operation: str | None = None) -> Stats:
+        """The signals of the store that this client uses, whoever wrote there; nothing is sent.
+
+        Args:
+            since: a time, or how long ago; without it all that the store knows counts.
+            operation: the name of one operation.
+
+        Raises:
+            UsageError: `since` is a time without a time zone.
+            StoreError: the store cannot be used.
+        """
+        await self._engine.secret()
+        return await measure.stats_async(self.store, since=since, operation=operation)
 
     async def aclose(self) -> None:
         """Writes what could not be written before, and closes what it opened itself."""

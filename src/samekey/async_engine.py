@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from samekey._core.keys import Identity
 from samekey._core.model import Record
 from samekey._core.run import Done, LookedUp
+from samekey._core.sealing import LOOK_AT, refuse_sealed
 from samekey._core.steps import Send, Step, resume, start
 from samekey._core.verbs import Existing
 from samekey._drivers.async_ import drive
@@ -16,9 +17,10 @@ from samekey.contracts import Operation
 from samekey.errors import StoreError, UsageError
 from samekey.groundwork import Finished, Groundwork, Task, not_settled, of_action
 from samekey.http.exchange import Exchange, exchange_async
-from samekey.http.outgoing import Prepared, adopt_async
+from samekey.http.outgoing import Prepared, adopt_async, with_headers
 from samekey.reconcile import look_up_async
 from samekey.stores import AsyncStore
+from samekey.telemetry import tracing
 
 ClientT = TypeVar("ClientT")
 ResponseT = TypeVar("ResponseT")
@@ -30,7 +32,9 @@ class AsyncEngine(Groundwork[AsyncStore, AsyncClock, ClientT, ResponseT]):
     async def secret(self) -> bytes:
         """The store's secret; opens the store on first use."""
         if self._secret is None:
-            self._secret = await self.store.secret(self._given_secret)
+            secret = await self.store.secret(self._given_secret)
+            refuse_sealed(await self.store.find(newest_first=True, limit=LOOK_AT))
+            self._secret = secret
         return self._secret
 
     async def adopt(self, identity: Identity, operation: Operation, request: Any) -> Prepared:
@@ -56,20 +60,26 @@ class AsyncEngine(Groundwork[AsyncStore, AsyncClock, ClientT, ResponseT]):
             UsageError: the API takes no keys, and the store can lose a claim.
             BaseException: what interrupted it.
         """
-        try:
-            await self.secret()
-            task = self._task(identity, operation, prepared, correlation_id)
-        except StoreError as error:
-            raise of_action(error, identity, correlation_id) from error.__cause__
-        return self._conclude(operation, *await self._drive(start(task.plan), task))
+        with tracing.action(identity.operation_name) as span:
+            prepared = with_headers(self.library, prepared, span.headers(self.http, self.library.module))
+            try:
+                await self.secret()
+                task = self._task(identity, operation, prepared, correlation_id)
+            except StoreError as error:
+                raise of_action(error, identity, correlation_id) from error.__cause__
+            finished = self._conclude(operation, *await self._drive(start(task.plan), task))
+            span.finished(finished.record, finished.error, replayed=finished.replayed, recovered=finished.recovered)
+        return finished
 
     async def recover(self, existing: Existing, operation: Operation) -> Record | None:
         """Finishes what a dead process left, if the rules allow to send its frozen request again."""
         await self.secret()
-        task = self._revived(existing.record, operation)
-        if task is None:
-            return None
-        done, _ = await self._drive(resume(task.plan, existing, self.clock.now()), task)
+        with tracing.action(existing.record.operation_name) as span:
+            task = self._revived(existing.record, operation)
+            if task is None:
+                return None
+            done, _ = await self._drive(resume(task.plan, existing, self.clock.now()), task)
+            span.finished(done.record, done.error, replayed=False, recovered=done.run.recovered)
         return done.record
 
     async def recheck(self, existing: Existing, operation: Operation) -> Record | None:
@@ -90,7 +100,10 @@ class AsyncEngine(Groundwork[AsyncStore, AsyncClock, ClientT, ResponseT]):
     async def _drive(self, step: Step, task: Task) -> tuple[Done, AsyncPorts]:
         async def send(step: Send) -> Exchange[ResponseT]:
             request, how = self._request(step, task, ports)
-            return await exchange_async(self.library, self.http, request, **how)
+            with tracing.attempt(step) as span:
+                sent = await exchange_async(self.library, self.http, request, **how)
+                span.brought(sent.reply, sent.failure, sent.error)
+            return sent
 
         async def ask(record: Record) -> LookedUp:
             return await look_up_async(

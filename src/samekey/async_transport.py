@@ -10,7 +10,7 @@ from anyio import CancelScope
 from samekey._drivers.runtime import AsyncSystemClock
 from samekey.async_engine import AsyncEngine
 from samekey.gateway import Gateway, Marked
-from samekey.stores import AsyncStore, open_async_store
+from samekey.stores import AsyncStore, Keys, encrypted, open_async_store
 
 if TYPE_CHECKING:
     import os
@@ -48,11 +48,12 @@ class AsyncTransport(Gateway[AsyncStore, AsyncEngine[Any, Any]], _Base):
         retry: when to send again within one call. Switch the SDK's own retries off: they only repeat the verdict.
         actor: names the account on whose behalf it writes.
         secret: as for `AsyncClient`.
+        encryption: as for `AsyncClient`.
         inner: the asynchronous transport that sends; None for one that honours the proxy environment.
         keep: whether answers are stored whole ("response") or by reference only.
         freeze: whether requests are stored while unsettled ("request") or not ("nothing").
         on_unmarked: what becomes of a write outside any action: "raise" a `UsageError`, or let it "pass" unprotected.
-        max_response: most bytes of an answer that are read; a longer one has an unknown outcome.
+        max_response: most bytes of an answer that are read, packed or unpacked; a longer one has an unknown outcome.
         **httpx_client_options: for the client below: verify, cert, trust_env, proxy, mounts, limits, http1, http2.
 
     Raises:
@@ -75,6 +76,7 @@ class AsyncTransport(Gateway[AsyncStore, AsyncEngine[Any, Any]], _Base):
             retry: RetryPolicy = ...,
             actor: str = "default",
             secret: str | bytes | None = None,
+            encryption: Keys | None = None,
             inner: Any = None,
             keep: Literal["response", "reference"] = "response",
             freeze: Literal["request", "nothing"] = "request",
@@ -84,8 +86,8 @@ class AsyncTransport(Gateway[AsyncStore, AsyncEngine[Any, Any]], _Base):
         ) -> None:
             """See the class."""
 
-    def _opened(self, store: Any) -> AsyncStore:
-        return open_async_store(store)
+    def _opened(self, store: Any, encryption: Keys | None) -> AsyncStore:
+        return encrypted(open_async_store(store), encryption)
 
     @overload
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response: ...

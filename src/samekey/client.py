@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, overload
 
 import httpx
 
+from samekey import measure
 from samekey._core.keys import Scope
 from samekey._core.model import Record
 from samekey._drivers.runtime import SystemClock
@@ -21,7 +22,8 @@ from samekey.engine import Engine
 from samekey.provider import Provider
 from samekey.providers import ProviderName
 from samekey.settings import check_kind, secret_of
-from samekey.stores import Store, open_store
+from samekey.stores import Keys, Store, encrypted, open_store
+from samekey.telemetry.signals import Stats
 
 if TYPE_CHECKING:
     import httpx2
@@ -49,6 +51,8 @@ class Client(ClientBase["Engine[Any, ResponseT]"], Generic[ResponseT]):
         retry: when to send again within one run.
         actor: names the account on whose behalf it writes; part of every identity.
         secret: what keys are derived from, for a fleet; else `SAMEKEY_SECRET`; else the store's own.
+        encryption: the key with which requests and answers are encrypted before they are stored (`samekey[crypto]`), or
+            several, the newest first; else `SAMEKEY_ENCRYPTION_KEY`; else they are not.
         http: an `httpx.Client` or `httpx2.Client` to send with. It is not closed.
         keep: whether answers are stored whole ("response") or by reference only.
         freeze: whether requests are stored while unsettled ("request") or not ("nothing").
@@ -71,6 +75,7 @@ class Client(ClientBase["Engine[Any, ResponseT]"], Generic[ResponseT]):
         retry: RetryPolicy = ...,
         actor: str = "default",
         secret: str | bytes | None = None,
+        encryption: Keys | None = None,
         http: httpx.Client | None = None,
         keep: Literal["response", "reference"] = "response",
         freeze: Literal["request", "nothing"] = "request",
@@ -89,6 +94,7 @@ class Client(ClientBase["Engine[Any, ResponseT]"], Generic[ResponseT]):
         retry: RetryPolicy = ...,
         actor: str = "default",
         secret: str | bytes | None = None,
+        encryption: Keys | None = None,
         http: httpx2.Client,
         keep: Literal["response", "reference"] = "response",
         freeze: Literal["request", "nothing"] = "request",
@@ -104,6 +110,7 @@ class Client(ClientBase["Engine[Any, ResponseT]"], Generic[ResponseT]):
         retry: RetryPolicy = USUAL_RETRY,
         actor: str = "default",
         secret: str | bytes | None = None,
+        encryption: Keys | None = None,
         http: Any = None,
         keep: Literal["response", "reference"] = "response",
         freeze: Literal["request", "nothing"] = "request",
@@ -132,7 +139,7 @@ class Client(ClientBase["Engine[Any, ResponseT]"], Generic[ResponseT]):
             http=self._http,
             provider=self._provider,
             window=window,
-            store=self._checked(open_store(check_kind(store, asynchronous=False))),
+            store=self._checked(encrypted(open_store(check_kind(store, asynchronous=False)), encryption)),
             clock=SystemClock(),
             retry=retry,
             secret=secret_of(secret),
@@ -257,6 +264,20 @@ class Client(ClientBase["Engine[Any, ResponseT]"], Generic[ResponseT]):
         if existing.record.settled:
             return existing.record
         return self._engine.recheck(existing, operation) or existing.record
+
+    def stats(self, *, since: datetime | timedelta | None = None, operation: str | None = None) -> Stats:
+        """The signals of the store that this client uses, whoever wrote there; nothing is sent.
+
+        Args:
+            since: a time, or how long ago; without it all that the store knows counts.
+            operation: the name of one operation.
+
+        Raises:
+            UsageError: `since` is a time without a time zone.
+            StoreError: the store cannot be used.
+        """
+        self._engine.secret()
+        return measure.stats(self.store, since=since, operation=operation)
 
     def close(self) -> None:
         """Writes what could not be written before, and closes what it opened itself."""

@@ -159,6 +159,11 @@ class Operation(Declared):
             is declared consistent; never before the API's longest delay is over.
         stamp: a member of the JSON body (a dotted path, `metadata.samekey`) or a field of the form
             (`metadata[samekey]`) into which the key is written besides, so that a look-up finds the object by it.
+        secret_query: query parameters whose values are credentials. They are sent and never stored, do not count for
+            whether it is the same request, and come fresh from each run; `client.recover()` leaves such actions.
+        secret_body: JSON pointers to values of the JSON body or the form of which the same is true (`/card/number`).
+        secret_response: what of an answer is not stored: JSON pointers, for which a stored result has null, and
+            headers (`header:Location`).
         max_delay: the longest time between a request's first byte and its execution at the API.
         retry: overrides the client's retry policy.
         owner: who answers for it.
@@ -182,6 +187,9 @@ class Operation(Declared):
     reconcile: Any = None
     absent_after: Duration = timedelta(minutes=2)
     stamp: str | None = Field(default=None, min_length=1)
+    secret_query: tuple[str, ...] = ()
+    secret_body: tuple[Pointer, ...] = ()
+    secret_response: tuple[Where, ...] = ()
     max_delay: Duration | None = None
     retry: RetryPolicy | None = None
     owner: str | None = None
@@ -204,6 +212,9 @@ class Operation(Declared):
         reconcile: ReconcileFunction | Literal["cancel"] | None = None,
         absent_after: timedelta = timedelta(minutes=2),
         stamp: str | None = None,
+        secret_query: Sequence[str] = (),
+        secret_body: Sequence[str] = (),
+        secret_response: Sequence[str] = (),
         max_delay: timedelta | None = None,
         retry: RetryPolicy | None = None,
         owner: str | None = None,
@@ -211,7 +222,7 @@ class Operation(Declared):
         **unknown: Any,
     ) -> None:
         values = {key: value for key, value in locals().items() if key not in {"self", "unknown", "__class__"}}
-        for key in ("scope", "volatile"):
+        for key in ("scope", "volatile", "secret_query", "secret_body", "secret_response"):
             if isinstance(values[key], list):
                 values[key] = tuple(values[key])
         if reconcile is not None and reconcile != "cancel" and not callable(reconcile):
@@ -224,6 +235,8 @@ class Operation(Declared):
     def _check_scope(self) -> Self:
         if self.scope is not None and (len(set(self.scope)) != len(self.scope) or not all(self.scope)):
             raise ValueError("scope: its field names must be distinct and not empty")
+        if self.reference is not None and self.reference in self.secret_response:
+            raise ValueError("secret_response: it has the reference, which is stored and shown")
         return self
 
     def replace(self, **changes: Any) -> "Operation":
@@ -247,5 +260,6 @@ class Operation(Declared):
             on_server_error=self.on_server_error,
             looks_up=self.reconcile is not None,
             stamp=self.stamp,
+            secret_response=self.secret_response,
             absent_after=self.absent_after,
         )

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from samekey._core.keys import Identity
 from samekey._core.model import Record
 from samekey._core.run import Done, LookedUp
+from samekey._core.sealing import LOOK_AT, refuse_sealed
 from samekey._core.steps import Send, Step, resume, start
 from samekey._core.verbs import Existing
 from samekey._drivers.ports import Ports
@@ -16,9 +17,10 @@ from samekey.contracts import Operation
 from samekey.errors import StoreError, UsageError
 from samekey.groundwork import Finished, Groundwork, Task, not_settled, of_action
 from samekey.http.exchange import Exchange, exchange
-from samekey.http.outgoing import Prepared, adopt
+from samekey.http.outgoing import Prepared, adopt, with_headers
 from samekey.reconcile import look_up
 from samekey.stores import Store
+from samekey.telemetry import tracing
 
 ClientT = TypeVar("ClientT")
 ResponseT = TypeVar("ResponseT")
@@ -30,7 +32,9 @@ class Engine(Groundwork[Store, Clock, ClientT, ResponseT]):
     def secret(self) -> bytes:
         """The store's secret; opens the store on first use."""
         if self._secret is None:
-            self._secret = self.store.secret(self._given_secret)
+            secret = self.store.secret(self._given_secret)
+            refuse_sealed(self.store.find(newest_first=True, limit=LOOK_AT))
+            self._secret = secret
         return self._secret
 
     def adopt(self, identity: Identity, operation: Operation, request: Any) -> Prepared:
@@ -56,20 +60,26 @@ class Engine(Groundwork[Store, Clock, ClientT, ResponseT]):
             UsageError: the API takes no keys, and the store can lose a claim.
             BaseException: what interrupted it.
         """
-        try:
-            self.secret()
-            task = self._task(identity, operation, prepared, correlation_id)
-        except StoreError as error:
-            raise of_action(error, identity, correlation_id) from error.__cause__
-        return self._conclude(operation, *self._drive(start(task.plan), task))
+        with tracing.action(identity.operation_name) as span:
+            prepared = with_headers(self.library, prepared, span.headers(self.http, self.library.module))
+            try:
+                self.secret()
+                task = self._task(identity, operation, prepared, correlation_id)
+            except StoreError as error:
+                raise of_action(error, identity, correlation_id) from error.__cause__
+            finished = self._conclude(operation, *self._drive(start(task.plan), task))
+            span.finished(finished.record, finished.error, replayed=finished.replayed, recovered=finished.recovered)
+        return finished
 
     def recover(self, existing: Existing, operation: Operation) -> Record | None:
         """Finishes what a dead process left, if the rules allow to send its frozen request again."""
         self.secret()
-        task = self._revived(existing.record, operation)
-        if task is None:
-            return None
-        done, _ = self._drive(resume(task.plan, existing, self.clock.now()), task)
+        with tracing.action(existing.record.operation_name) as span:
+            task = self._revived(existing.record, operation)
+            if task is None:
+                return None
+            done, _ = self._drive(resume(task.plan, existing, self.clock.now()), task)
+            span.finished(done.record, done.error, replayed=False, recovered=done.run.recovered)
         return done.record
 
     def recheck(self, existing: Existing, operation: Operation) -> Record | None:
@@ -90,7 +100,10 @@ class Engine(Groundwork[Store, Clock, ClientT, ResponseT]):
     def _drive(self, step: Step, task: Task) -> tuple[Done, Ports]:
         def send(step: Send) -> Exchange[ResponseT]:
             request, how = self._request(step, task, ports)
-            return exchange(self.library, self.http, request, **how)
+            with tracing.attempt(step) as span:
+                sent = exchange(self.library, self.http, request, **how)
+                span.brought(sent.reply, sent.failure, sent.error)
+            return sent
 
         def ask(record: Record) -> LookedUp:
             return look_up(task.terms.operation, self.lookup, self.http, self.library, record, self.clock.wall())

@@ -17,18 +17,15 @@ from samekey.errors import ActionRejectedError, UsageError
 from samekey.groundwork import WRITES, Finished, Groundwork
 from samekey.http.guard import build_client
 from samekey.http.library import library_named
-from samekey.http.limit import limit_answers
+from samekey.http.limit import MAX_RESPONSE_BYTES, limit_answers
 from samekey.http.responses import outward
 from samekey.provider import Provider
 from samekey.providers import ProviderName, choose
 from samekey.settings import Operations, check_choices, check_kind, secret_of
-from samekey.stores import AsyncStore, Store
+from samekey.stores import AsyncStore, Keys, Store
 
 StoreT = TypeVar("StoreT", bound=Store | AsyncStore)
 GroundT = TypeVar("GroundT", bound=Groundwork[Any, Any, Any, Any])
-
-MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
-"""Largest answer to a write that is read into memory, in bytes as they come over the wire."""
 
 MARK: Final = "samekey"
 """The request extension that marks a write as an action."""
@@ -70,6 +67,7 @@ class Gateway(Generic[StoreT, GroundT]):
         retry: RetryPolicy | None = None,
         actor: str = "default",
         secret: str | bytes | None = None,
+        encryption: Keys | None = None,
         inner: Any = None,
         keep: Literal["response", "reference"] = "response",
         freeze: Literal["request", "nothing"] = "request",
@@ -91,7 +89,7 @@ class Gateway(Generic[StoreT, GroundT]):
         self._operations = Operations(operations, actor)
         self._window = window
         self._owns_store = store is None or isinstance(store, str | os.PathLike)
-        self._store: StoreT = self._opened(check_kind(store, asynchronous=self._asynchronous))
+        self._store: StoreT = self._opened(check_kind(store, asynchronous=self._asynchronous), encryption)
         self._retry = retry
         self._secret = secret_of(secret)
         self._inner = inner
@@ -115,7 +113,7 @@ class Gateway(Generic[StoreT, GroundT]):
         """Where the records live; `store.location` says where that is."""
         return self._store
 
-    def _opened(self, store: Any) -> StoreT:
+    def _opened(self, store: Any, encryption: Keys | None) -> StoreT:
         raise NotImplementedError
 
     def _action_of(self, request: Any) -> AmbientAction | Marked | None:

@@ -28,11 +28,12 @@ from samekey.http.library import Library
 from samekey.http.outgoing import Prepared, prepare, thaw
 from samekey.http.responses import rebuild, stripped
 from samekey.http.scrub import scrub
+from samekey.http.secrets import conceal
 from samekey.provider import Lookup, Provider
 from samekey.reconcile import CANCEL
 from samekey.settings import check_durable, lease_too_short
 from samekey.stores import AsyncStore, Store
-from samekey.telemetry import log
+from samekey.telemetry import log, tracing
 from samekey.terms import TermBook, Terms
 
 StoreT = TypeVar("StoreT", bound=Store | AsyncStore)
@@ -160,6 +161,7 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
     def _checked(self, identity: Identity, operation: Operation, prepared: Prepared) -> Prepared:
         try:
             self._check_place(operation, prepared)
+            prepared = conceal(self.library, prepared, self._terms.secrets(operation))
         except UsageError as error:
             raise UsageError(f"{identity.label}: {error}") from None
         lease = self.store.lease
@@ -223,7 +225,7 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
 
     def _thawed(self, record: Record) -> Prepared | None:
         """The frozen request, to be sent by today's client; None if it was not kept."""
-        if record.frozen_request is None or (frozen := unfreeze(record.frozen_request)).body is None:
+        if record.frozen_request is None or not (frozen := unfreeze(record.frozen_request)).complete:
             return None
         request = thaw(self.library, self.http, frozen)
         auth = self.library.module.USE_CLIENT_DEFAULT
@@ -301,6 +303,7 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
             keep=self.keep,
             freeze=self.freeze,
             correlation_id=correlation_id,
+            trace_context=tracing.context(),
             unsent=frozenset(self.unfinished.unsent) if self.unfinished.unsent else frozenset(),
             recovering=recovering,
         )
@@ -310,9 +313,8 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
         record, error = done.record, done.error
         recovered = done.run.recovered
         if done.run.drift and record is not None:
-            log.warn(
-                record, "contract_changed", f"its contract has changed since it was begun: {'; '.join(done.run.drift)}"
-            )
+            log.contract_changed(record, done.run.drift)
+        log.prevented(done)
         if done.run.duplicate is not None:
             log.duplicate(done.run.plan.identity.operation_name, done.run.duplicate)
         if error is None and record is not None:
@@ -349,4 +351,4 @@ def of_action(error: StoreError, identity: Identity, correlation_id: str | None)
 
 def not_settled(error: StoreError) -> None:
     """What is told of a settlement that could not be written before the end."""
-    log.logger.warning("a settlement could not be stored before the client closed: %s", error)
+    log.unrecorded_at_close(error)

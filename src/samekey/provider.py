@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from samekey._core.plan import DEFAULT_MAX_DELAY_SECONDS, Detector, Profile
-from samekey.contracts import Declared, Duration, Pointer
+from samekey.contracts import Declared, Duration, Pointer, Where
 from samekey.errors import UsageError
 from samekey.mappings import read_mapping
 
@@ -161,6 +161,9 @@ class Provider(_Fact):
         accepted: whether a 202 is a success.
         endpoints: where single endpoints differ; the first that matches counts.
         hosts: host names by which the API is recognised.
+        secret_query: query parameters that are credentials, as on `Operation`, in whatever request has them.
+        secret_body: JSON pointers to credentials in bodies, in whatever body has them.
+        secret_response: JSON pointers and headers of answers that are not stored.
         window_from: what the API counts its window from; samekey counts from the first send, which is the earliest.
         after_expiry: what becomes of a key that is too old: it executes again, or is rejected.
         stores_errors: which errors are answered again to the same key.
@@ -205,6 +208,9 @@ class Provider(_Fact):
     accepted: bool = True
     endpoints: tuple[Endpoint, ...] = ()
     hosts: tuple[str, ...] = ()
+    secret_query: tuple[str, ...] = ()
+    secret_body: tuple[Pointer, ...] = ()
+    secret_response: tuple[Where, ...] = ()
     window_from: Literal["first_send", "completion", "sliding"] = "first_send"
     after_expiry: Literal["executes_as_new", "rejected", "not_guaranteed"] | None = None
     stores_errors: Literal["all", "2xx_4xx", "success_only", "reexecutes_failures"] | None = None

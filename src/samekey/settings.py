@@ -129,8 +129,9 @@ def check_kind(store: StoreT, *, asynchronous: bool) -> StoreT:
     if hasattr(store, "claim") and hasattr(store, "aclose") is not asynchronous:
         name = type(store).__name__
         if asynchronous:
-            raise UsageError(f"store=: {name} would block the event loop; give Async{name}, a path or a URL.")
-        raise UsageError(f"store=: {name} is for event loops; give {name.removeprefix('Async')}, a path or a URL.")
+            twin = "EncryptedAsyncStore" if name == "EncryptedStore" else f"Async{name}"
+            raise UsageError(f"store=: {name} would block the event loop; give {twin}, a path or a URL.")
+        raise UsageError(f"store=: {name} is for event loops; give {name.replace('Async', '', 1)}, a path or a URL.")
     return store
 
 
@@ -152,7 +153,8 @@ def check_durable(store: Store | AsyncStore, label: str) -> None:
         UsageError: it is such a store, and none for tests.
         StoreError: the store cannot be asked.
     """
-    if not store.claim_durable and not isinstance(store, MemoryStore | AsyncMemoryStore):
+    below = getattr(store, "below", store)  # behind an encryption
+    if not store.claim_durable and not isinstance(below, MemoryStore | AsyncMemoryStore):
         raise UsageError(
             f"{label}: the store {store.location} can lose what it has acknowledged (see its claim_durable), and this API "
             f"takes no keys that would repair that, so nothing was sent; use a store that cannot."
@@ -173,7 +175,9 @@ def secret_of(secret: str | bytes | None) -> bytes | None:
         raise UsageError("secret= is empty, which would make every key guessable; leave it out, or give a random one.")
     if len(data) < SHORT_SECRET_BYTES:
         logging.getLogger("samekey").warning(
-            "the secret has fewer than %d bytes, so its keys can be guessed", SHORT_SECRET_BYTES
+            "the secret has fewer than %d bytes, so its keys can be guessed",
+            SHORT_SECRET_BYTES,
+            extra={"event": "weak_secret"},
         )
     return data
 

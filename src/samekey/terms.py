@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from samekey._core.values import fixed
 from samekey._testmode import TESTMODE
+from samekey.http.secrets import Secrets
 from samekey.reconcile import looks_up
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class TermBook:
 
     def __init__(self, provider: Provider, window: timedelta | None, retry: RetryPolicy) -> None:
         self.profile: Profile = provider.profile()
+        self._provider = provider
         self._lookup = provider.lookup
         self._window = window
         self._retry = retry
@@ -62,6 +64,11 @@ class TermBook:
     def profile_at(self, method: str, path: str) -> Profile:
         """The profile as it is at an endpoint."""
         return next((profile for each, profile in self._endpoints if each.matches(method, path)), self.profile)
+
+    def secrets(self, operation: Operation) -> Secrets:
+        """What of a request of this operation is not stored."""
+        provider = self._provider
+        return Secrets(operation.secret_query, operation.secret_body, provider.secret_query, provider.secret_body)
 
     def of(self, operation: Operation, profile: Profile) -> Terms:
         """The terms of an operation at an endpoint with this profile."""
@@ -82,7 +89,11 @@ class TermBook:
         return Terms(
             operation=operation,
             profile=profile,
-            contract=replace(operation.contract(), looks_up=looks_up(operation, self._lookup)),
+            contract=replace(
+                operation.contract(),
+                looks_up=looks_up(operation, self._lookup),
+                secret_response=(*operation.secret_response, *self._provider.secret_response),
+            ),
             backoff=policy.backoff(),
             budget=policy.budget,
             window_seconds=min(windows, default=None),

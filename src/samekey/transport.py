@@ -9,7 +9,7 @@ import httpx
 from samekey._drivers.runtime import SystemClock
 from samekey.engine import Engine
 from samekey.gateway import Gateway, Marked
-from samekey.stores import Store, open_store
+from samekey.stores import Keys, Store, encrypted, open_store
 
 if TYPE_CHECKING:
     import os
@@ -51,11 +51,12 @@ class Transport(Gateway[Store, Engine[Any, Any]], _Base):
         retry: when to send again within one call. Switch the SDK's own retries off: they only repeat the verdict.
         actor: names the account on whose behalf it writes.
         secret: as for `Client`.
+        encryption: as for `Client`.
         inner: the transport that sends; None for one that honours the proxy environment.
         keep: whether answers are stored whole ("response") or by reference only.
         freeze: whether requests are stored while unsettled ("request") or not ("nothing").
         on_unmarked: what becomes of a write outside any action: "raise" a `UsageError`, or let it "pass" unprotected.
-        max_response: most bytes of an answer that are read; a longer one has an unknown outcome.
+        max_response: most bytes of an answer that are read, packed or unpacked; a longer one has an unknown outcome.
         **httpx_client_options: for the client below: verify, cert, trust_env, proxy, mounts, limits, http1, http2.
 
     Raises:
@@ -78,6 +79,7 @@ class Transport(Gateway[Store, Engine[Any, Any]], _Base):
             retry: RetryPolicy = ...,
             actor: str = "default",
             secret: str | bytes | None = None,
+            encryption: Keys | None = None,
             inner: Any = None,
             keep: Literal["response", "reference"] = "response",
             freeze: Literal["request", "nothing"] = "request",
@@ -87,8 +89,8 @@ class Transport(Gateway[Store, Engine[Any, Any]], _Base):
         ) -> None:
             """See the class."""
 
-    def _opened(self, store: Any) -> Store:
-        return open_store(store)
+    def _opened(self, store: Any, encryption: Keys | None) -> Store:
+        return encrypted(open_store(store), encryption)
 
     @overload
     def handle_request(self, request: httpx.Request) -> httpx.Response: ...

@@ -52,7 +52,7 @@ def test_the_version_is_told() -> None:
 
 
 def test_help_tells_the_exit_codes_and_fits_eighty_columns(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ([], ["list"], ["show"], ["providers"], ["probe"], ["demo"]):
+    for command in ([], ["list"], ["show"], ["stats"], ["report"], ["audit"], ["providers"], ["probe"], ["demo"]):
         assert run([*command, "--help"]) == 0
         lines = capsys.readouterr().out.splitlines()
         text = " ".join(" ".join(lines).split())
@@ -186,10 +186,14 @@ def test_all_commands_are_functions_of_one_app() -> None:
         "resolve",
         "recheck",
         "recover",
+        "stats",
+        "report",
+        "audit",
         "doctor",
         "purge",
         "migrate",
         "copy",
+        "reencrypt",
         "export",
         "contract",
         "providers",

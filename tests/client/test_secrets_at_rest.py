@@ -135,18 +135,18 @@ def test_the_levels_are_those_of_the_manual(
         return found
 
     post(client, 1)
-    assert seen() == [("DEBUG", "success")]
+    assert seen() == [("DEBUG", "made")]
     post(client, 1)
-    assert seen() == [("INFO", "success")]
+    assert seen() == [("INFO", "replayed")]
     server.script(Fault.COMMIT_THEN_DROP)
     post(client, 2)
-    assert seen() == [("INFO", "wait"), ("DEBUG", "success")]
+    assert seen() == [("INFO", "wait"), ("DEBUG", "made")]
     server.script(Fault.COMMIT_THEN_DROP)
     with pytest.raises(samekey.OutcomeUnknownError):
         post(client, 3, operation=create_order.replace(retry=ONCE))
     assert seen() == [("WARNING", "failure")]
     post(client, 3)
-    assert seen() == [("INFO", "success")]
+    assert seen() == [("INFO", "recovered")]
     with pytest.raises(samekey.KeyReusedError):
         post(client, 3, json={})
     assert seen() == [("WARNING", "failure")]

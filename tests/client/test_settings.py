@@ -136,8 +136,8 @@ def test_an_own_client_is_not_closed(server: FlakyServer, connect: Connect) -> N
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: httpx.AsyncClient(),  # noqa: PLW0108 - built late
-        lambda: object(),  # noqa: PLW0108
+        lambda: httpx.AsyncClient(),  # noqa: PLW0108 - a function, not a class - built late
+        lambda: object(),  # noqa: PLW0108 - a function, not a class
         lambda: httpx.Client(timeout=None),
     ],
 )

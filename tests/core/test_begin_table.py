@@ -181,7 +181,7 @@ def test_a_waiting_begin_waits_no_longer_than_its_deadline() -> None:
     ("status", "note"),
     [
         (Status.SUCCEEDED, "replay"),
-        (Status.REJECTED, "replay"),
+        (Status.REJECTED, "refused_again"),
         (Status.NEEDS_REVIEW, "blocked"),
         (Status.ABANDONED, "blocked"),
     ],

@@ -338,7 +338,7 @@ def test_a_transport_that_retries_is_stopped_at_its_second_send(connect: Connect
             while True:
                 try:
                     return self.inner.handle_request(request)
-                except Exception:  # noqa: BLE001
+                except Exception:  # noqa: BLE001 - of whatever kind
                     continue
 
         def close(self) -> None:

@@ -61,7 +61,7 @@ DESK = (
         "desk_r8_scope",
         "a tombstone keeps no scope (R8)",
         RULINGS,
-        "        scope={},\n",
+        '    "scope": {},\n',
         "",
         CONTRACT,
     ),
@@ -173,8 +173,8 @@ DESK = (
         "desk_r5b_resolve",
         "of a process of another boot only the lease tells, at a decision (R5b)",
         "stores/_holders.py",
-        'return boot != NO_BOOT and name.startswith(f"{boot}.") and self.is_alive(name)',
-        "return boot != NO_BOOT and self.is_alive(name)",
+        "return self._is_near(name) and self.is_alive(name)",
+        "return self.is_alive(name)",
         DESK_TESTS,
     ),
     guard(
@@ -188,7 +188,7 @@ DESK = (
     guard(
         "desk_r5b_recover",
         "of a process of another boot only the lease tells, in a recovery (R5b)",
-        "client.py",
+        "client_base.py",
         "return existing.alive and lease is not None and self._engine.clock.wall() <= lease",
         "return existing.alive",
         "tests/client/test_recover.py",

@@ -69,8 +69,8 @@ RULES = (
         "r5_a_resend_is_not_recorded",
         "R5",
         "_core/steps.py",
-        "return Renew(self.run, record, renewal, frozen, closes_at, judgement)",
-        "return _send(self.run, record, frozen, closes_at, now)",
+        'return Renew(self.run, record, renewal, unfreeze(record.frozen_request or b""), closes_at, judgement)',
+        'return _send(self.run, record, unfreeze(record.frozen_request or b""), closes_at, now)',
     ),
     rule(
         "r5_a_take_over_is_not_recorded",
@@ -175,7 +175,8 @@ RULES = (
         "r11_a_success_needs_the_fence",
         "R11",
         "stores/_rows.py",
-        "        if row.status is Status.SUCCEEDED:\n            return Verdict()\n    elif not is_own(row, settlement):\n",
+        "        if row.status is Status.SUCCEEDED:\n            return Verdict(events=_second_effect(row, settlement))\n"
+        "    elif not is_own(row, settlement):\n",
         "    if not is_own(row, settlement):\n",
     ),
     rule(

@@ -330,8 +330,8 @@ STORE = (
         "holders_other_boot",
         "of another boot only the lease can tell",
         "stores/_holders.py",
-        'if boot == NO_BOOT or not name.startswith(f"{boot}."):\n            return True',
-        'if boot == NO_BOOT or not name.startswith(f"{boot}."):\n            return False',
+        "if not self._is_near(name):\n            return True",
+        "if not self._is_near(name):\n            return False",
         PROCESSES,
     ),
     guard(

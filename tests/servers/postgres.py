@@ -20,7 +20,7 @@ from typing import Any, Self
 import psycopg
 
 SECONDS = 30
-MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - a private directory is made in it
 """A sync costs nothing there; what survives kill -9 is the same."""
 
 FAST: dict[str, Any] = {

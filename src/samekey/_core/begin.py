@@ -200,7 +200,7 @@ def _anew(plan: Plan, record: Record) -> Decision:
 
 def _after_refusal(plan: Plan, record: Record, waited: int | None) -> Decision:
     stored = Refuse(
-        words.rejected(record, summary=record.error_summary or "", stored=True, in_front=False), record, "replay"
+        words.rejected(record, summary=record.error_summary or "", stored=True, in_front=False), record, "refused_again"
     )
     fresh = record.completed_at is not None and record.completed_at > plan.started.wall
     if waited == record.generation or fresh or plan.recovering:

@@ -68,10 +68,11 @@ def hear(run: Run, record: Record, reply: LookedUp, reads: int, now: Moment) -> 
     """What follows from the answer to the last of `reads` look-ups."""
     plan = run.plan
     result = reply.result if reply.outcome == FOUND else None
-    if result is None and record.response_reference is not None:
+    named = record.response_reference is not None
+    if result is None and named:
         result = Result(None, (), None, record.response_reference or None)
     if result is not None:
-        event = Event(now.wall, "look_up", f"{reply.outcome}: {reply.evidence}")
+        event = Event(now.wall, "server_replay" if named else "found", f"{reply.outcome}: {reply.evidence}")
         return Settles(found(plan, record, result, now, event), Verdict(Kind.SUCCESS))
     evidence = f"{reply.outcome}: {reply.evidence}" + (f" (asked {reads} times)" if reads > 1 else "")
     believable = reply.outcome == ABSENT and reply.consistent

@@ -223,9 +223,10 @@ class Event:
 
     Attributes:
         at: when, UTC.
-        kind: `retry`, `replay`, `conflict`, `recovery`, `blocked`, `look_up`, `review`, `new_generation`, `not_sent`,
-            `unknown`, `effect_after_close`, `budget_stop`, `credential_changed`, `resolved`, `resolve_refused`,
-            `purged`, `contract_changed`, `expired_key`.
+        kind: `retry`, `replay`, `refused_again`, `awaited`, `in_progress`, `duplicate`, `conflict`, `server_conflict`,
+            `recovery`, `credential_changed`, `blocked`, `no_window`, `look_up`, `found`, `server_replay`, `review`,
+            `expired_key`, `new_generation`, `not_sent`, `unknown`, `budget_stop`, `effect_after_close`, `second_effect`,
+            `resolved`, `resolve_refused`, `purged`, `contract_changed`.
         detail: a few words for people, without secrets; of a person's decision, JSON with `by`, `decision`, `note`,
             `evidence` and the state `before`.
     """
@@ -264,6 +265,8 @@ class Outgoing:
         fingerprint: what the caller says identifies the body, where it is a stream.
         credentials: what authenticates the request, to be digested and forgotten.
         attempt_seconds: the longest time one attempt may take: the sum of its time-outs.
+        secret_query: query parameters that `url` has without their values.
+        secret_body: JSON pointers to what `body` has null, or an empty field, for.
     """
 
     method: str
@@ -277,6 +280,8 @@ class Outgoing:
     fingerprint: str | None = None
     credentials: Headers = field(default=(), repr=False)
     attempt_seconds: float = 95.0
+    secret_query: tuple[str, ...] = ()
+    secret_body: tuple[str, ...] = ()
 
 
 @fixed
@@ -290,6 +295,8 @@ class Frozen:
         body: the exact bytes; None where `freeze="nothing"` kept only their digest.
         body_digest: keyed digest of the exact bytes that were not kept, "" for a stream.
         place: where its key travels (`Profile.place`).
+        secret_query: query parameters whose values were left out, and come from the run that sends it again.
+        secret_body: JSON pointers to values of the body of which the same is true.
     """
 
     method: str
@@ -298,6 +305,13 @@ class Frozen:
     body: bytes | None = field(repr=False)
     body_digest: str = ""
     place: str = ""
+    secret_query: tuple[str, ...] = ()
+    secret_body: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether it can be sent again without a run that brings what was left out."""
+        return self.body is not None and not self.secret_query and not self.secret_body
 
 
 # --- what an attempt brought ---------------------------------------------------------------------------------

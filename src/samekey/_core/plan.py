@@ -128,6 +128,7 @@ class Contract:
     on_server_error: Literal["profile", "resend", "review"] = "profile"
     looks_up: bool = False
     stamp: str | None = None
+    secret_response: tuple[str, ...] = ()
     absent_after: timedelta = timedelta(minutes=2)
 
 

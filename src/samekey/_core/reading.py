@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
+from samekey._core.jsonplaces import blanked
 from samekey._core.jsontext import decoder
 from samekey._core.model import Headers, Record, Reply, Result
 
@@ -13,6 +14,9 @@ MAX_READ: Final = 256 * 1024
 """Largest body that is searched for a code, in bytes."""
 MAX_KEPT: Final = 256 * 1024
 """Largest body that is stored with a result, in bytes."""
+
+MAX_KEPT_HEADER: Final = 8192
+"""Longest header value that is stored, in characters: what servers themselves take in a line."""
 
 MAX_REFERENCE: Final = 4096
 """Longest reference, in characters: longer than any object's id or URL."""
@@ -147,6 +151,25 @@ def _parts(pointer: str) -> tuple[str, ...]:
 
 def result_of(reply: Reply, reference: str | None, *, whole: bool) -> Result:
     """The part of a reply that is stored."""
-    headers: Headers = tuple([pair for pair in reply.headers if pair[0] in KEPT_HEADERS]) if whole else ()
+    headers: Headers = (
+        tuple([pair for pair in reply.headers if pair[0] in KEPT_HEADERS and len(pair[1]) <= MAX_KEPT_HEADER])
+        if whole
+        else ()
+    )
     kept = not reply.body or (whole and len(reply.body) <= MAX_KEPT)
     return Result(reply.status, headers, reply.body if kept else None, reference)
+
+
+def withheld(result: Result, secret: tuple[str, ...]) -> Result:
+    """The result without what a contract keeps out of the store: JSON pointers, and headers as `header:Location`."""
+    if not secret:
+        return result
+    named = {where.removeprefix("header:").strip().lower() for where in secret if where.startswith("header:")}
+    pointers = tuple([where for where in secret if where.startswith("/")])
+    body = result.body
+    if body and pointers:
+        # What cannot be read cannot be searched either, so nothing of it is kept.
+        body = blanked(body, pointers)
+    return Result(
+        result.status, tuple([pair for pair in result.headers if pair[0] not in named]), body, result.reference
+    )

@@ -78,6 +78,8 @@ class Done:
         error: what to raise; None to return a result.
         reply: the answer of this run's own attempt that the result or the error is about; None for a stored one.
         note: an event to add to the record.
+        about: the record that the note is about, where it is another one.
+        told: an event that was written with its end.
         unrecorded: a settlement that could not be written and is to be tried again.
     """
 
@@ -86,6 +88,8 @@ class Done:
     error: SamekeyError | None = None
     reply: Reply | None = None
     note: Event | None = None
+    about: Record | None = None
+    told: Event | None = None
     unrecorded: Settlement | None = None
 
 

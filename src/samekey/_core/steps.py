@@ -50,7 +50,8 @@ class Reservation:
             case Existing():
                 return begin(self.run, reply, now)
             case DuplicateFound():
-                return Done(self.run, None, words.duplicate(plan, reply.other, now))
+                note = Event(now.wall, "duplicate", "the same data under another scope")
+                return Done(self.run, None, words.duplicate(plan, reply.other, now), note=note, about=reply.other)
             case ScopeNamesDiffer():
                 return Done(self.run, None, words.scope_names_differ(plan, reply.names))
             case StoreFailed():  # pragma: no branch - the types allow nothing else
@@ -74,8 +75,8 @@ class Await:
         run = replace(self.run, waited=self.existing.record.generation)
         match reply:
             case StoreFailed():
-                error = words.store_failed(run.plan, reply.error, self.existing.record, uncertain=False)
-                return Done(run, self.existing.record, error)
+                record = self.existing.record
+                return Done(run, record, words.store_failed(run.plan, reply.error, record, uncertain=False))
             case None if run.plan.recovering:
                 return Done(run, None)
             case None:
@@ -192,13 +193,12 @@ class Sleep:
         window = window_now(self.run.plan, record, now) if self.attempt.open_before_next else None
         if window is not None and not window.open:
             return _review(self.attempt, window.reason, now)
-        frozen = unfreeze(record.frozen_request or b"")
         plan, event = self.run.plan, Event(now.wall, "retry", judgement.summary)
         lease_over = record.lease_expires_at is None or now.wall >= record.lease_expires_at
         count = record.open_attempts + self.attempt.maybe_done
         renewal = verdicts.renewal(plan, record, now, take_over=lease_over, open_attempts=count, event=event)
         closes_at = window.closes_at if window else renewal.lease_expires_at
-        return Renew(self.run, record, renewal, frozen, closes_at, judgement)
+        return Renew(self.run, record, renewal, unfreeze(record.frozen_request or b""), closes_at, judgement)
 
     def interrupted(self, now: Moment) -> "Step":
         """Stopped between two attempts."""
@@ -226,8 +226,7 @@ class LookUp:
             case Stays(error, note):
                 return Done(self.run, self.record, error, note=note)
             case Doubt(reason, evidence):  # pragma: no branch - the types allow nothing else
-                summary = f"{self.reason}; {self.summary}; {evidence}"
-                return _stop(self.run, self.record, reason, summary, now, None)
+                return _stop(self.run, self.record, reason, f"{self.reason}; {self.summary}; {evidence}", now, None)
 
     def interrupted(self, now: Moment) -> "Step":
         """Nothing to write where the next begin looks up again."""
@@ -257,7 +256,7 @@ class Settle:
             case Settled(record) if self.then is not None:
                 return replace(self.then, record=record)
             case Settled(record):
-                return Done(self.run, record, self.verdict.error(record), self.reply)
+                return Done(self.run, record, self.verdict.error(record), self.reply, told=self.settlement.event)
             case Existing() if self.run.interrupted:
                 return Done(self.run, reply.record)
             case Existing():
@@ -299,13 +298,14 @@ def begin(run: Run, existing: Existing, now: Moment) -> Step:
         case Reserve():
             return Reservation(run, plan.claim(now, decision.replaced, decision.generation))
         case Replay():
-            return Done(run, decision.record, note=Event(now.wall, "replay", "stored result"))
+            kind = "awaited" if run.waited == decision.record.generation else "replay"
+            return Done(run, decision.record, note=Event(now.wall, kind, "stored result"))
         case Refuse():
             note = Event(now.wall, decision.note, type(decision.error).__name__) if decision.note else None
             return Done(run, decision.record, decision.error, note=note)
         case WaitFor():
             if plan.contract.on_in_progress == "raise" or run.left(now) <= 0:
-                return Done(run, existing.record, words.in_progress(existing, now))
+                return Done(run, existing.record, words.in_progress(existing, now), note=Event(now.wall, "in_progress"))
             return Await(run, existing, run.left(now))
         case TakeOver():
             return _take_over(run, decision, now)
@@ -365,12 +365,12 @@ def _review(attempt: Attempt, reason: str, now: Moment) -> Step:
     return step
 
 
-def _give_up(attempt: Attempt, now: Moment, *, retry_after: float | None, kind: str = "unknown") -> Step:
+def _give_up(attempt: Attempt, now: Moment, *, retry_after: float | None, kind: str | None = None) -> Step:
     """No further attempt in this run: write what is true and tell it."""
     run, record, judgement = attempt.run, attempt.record, attempt.judgement
     if not attempt.maybe_done and record.open_attempts <= 1:
         verdict = attempt.verdict(now, retry_after=retry_after if judgement.hint else None, retry_until=None)
-        settlement = verdicts.nothing_done(run.plan, record, judgement.summary, now)
+        settlement = verdicts.nothing_done(run.plan, record, judgement.summary, now, kind or "not_sent")
         return Settle(run, record, settlement, verdict, attempt.reply)
     window = window_now(run.plan, record, now)
     verdict = attempt.verdict(now, retry_after=retry_after, retry_until=window.closes_at if window.open else None)
@@ -390,7 +390,7 @@ def _stop(run: Run, record: Record, reason: str, summary: str, now: Moment, repl
     # The missing fact may be declared tomorrow: the record stays open for it.
     if record.status is Status.UNKNOWN:
         return Done(run, record, verdict.error(record), note=Event(now.wall, "blocked", reason))
-    settlement = verdicts.no_answer(record, Judgement(Kind.UNKNOWN, summary or reason), now, kind="blocked")
+    settlement = verdicts.no_answer(record, Judgement(Kind.UNKNOWN, summary or reason), now, kind="no_window")
     return Settle(run, record, settlement, verdict, reply)
 
 

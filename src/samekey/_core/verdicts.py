@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Final
 
 from samekey._core import words
-from samekey._core.classify import Judgement, Kind
+from samekey._core.classify import Judgement, Kind, replayed
 from samekey._core.fingerprint import fingerprint
 from samekey._core.model import Event, Moment, Record, Reply, Result, later
 from samekey._core.plan import Plan
-from samekey._core.reading import reference_of, result_of
+from samekey._core.reading import reference_of, result_of, withheld
 from samekey._core.resolve import DID_NOT_HAPPEN
 from samekey._core.states import Move
 from samekey._core.values import fixed
@@ -24,6 +24,7 @@ SHORT_WINDOW_SECONDS: Final = 3600.0
 
 EXPIRED: Final = frozenset({"window_closed", "clock_jumped"})
 """Reasons that make of a resend an expired-key block."""
+_STOPS: Final = {"key_reused_by_server": "server_conflict"}
 
 
 @fixed
@@ -116,9 +117,10 @@ def renewal(plan: Plan, record: Record, now: Moment, *, take_over: bool, open_at
 
 
 def success(plan: Plan, record: Record, reply: Reply, now: Moment) -> Settlement:
-    """The API confirmed it."""
+    """The API confirmed it; where it says that it did so before, its key has prevented a duplicate."""
+    event = Event(now.wall, "server_replay", f"HTTP {reply.status}") if replayed(plan.profile, reply) else None
     result = result_of(reply, reference_of(reply, plan.contract.reference), whole=plan.keep == "response")
-    return found(plan, record, result, now)
+    return found(plan, record, result, now, event)
 
 
 def found(plan: Plan, record: Record, result: Result, now: Moment, event: Event | None = None) -> Settlement:
@@ -134,7 +136,7 @@ def found(plan: Plan, record: Record, result: Result, now: Moment, event: Event 
         move=Move.SUCCESS,
         at=now.wall,
         durable=not plan.profile.keyed or window is None or window <= SHORT_WINDOW_SECONDS,
-        result=result,
+        result=withheld(result, plan.contract.secret_response),
         expires_at=_expiry(plan, record, now),
         field_digests=_digests(plan, record),
         event=event,
@@ -163,7 +165,7 @@ def refusal(plan: Plan, record: Record, reply: Reply, summary: str, now: Moment)
         move=Move.REFUSAL,
         at=now.wall,
         durable=True,
-        result=result_of(reply, None, whole=plan.keep == "response"),
+        result=withheld(result_of(reply, None, whole=plan.keep == "response"), plan.contract.secret_response),
         expires_at=_expiry(plan, record, now),
         field_digests=_digests(plan, record),
         error_summary=summary,
@@ -188,7 +190,7 @@ def ruled_out(plan: Plan, record: Record, evidence: str, now: Moment) -> Settlem
     )
 
 
-def nothing_done(plan: Plan, record: Record, summary: str, now: Moment) -> Settlement:
+def nothing_done(plan: Plan, record: Record, summary: str, now: Moment, kind: str = "not_sent") -> Settlement:
     """Every attempt provably never ran: the key is fresh again (R6)."""
     return Settlement(
         identity=record.identity,
@@ -201,12 +203,12 @@ def nothing_done(plan: Plan, record: Record, summary: str, now: Moment) -> Settl
         clear_first_sent=True,
         error_summary=summary,
         field_digests=_digests(plan, record),
-        event=Event(now.wall, "not_sent", summary),
+        event=Event(now.wall, kind, summary),
     )
 
 
 def no_answer(
-    record: Record, judgement: Judgement, now: Moment, *, kind: str = "unknown", reason: str | None = None
+    record: Record, judgement: Judgement, now: Moment, *, kind: str | None = None, reason: str | None = None
 ) -> Settlement:
     """It may have happened; the same key may be sent again, unless there is a reason against it."""
     proven = judgement.kind in {Kind.NOT_SENT, Kind.IN_FRONT}
@@ -222,13 +224,13 @@ def no_answer(
         error_summary=judgement.summary,
         reason=reason,
         window_seconds=0.0 if reason else None,
-        event=Event(now.wall, kind, judgement.summary),
+        event=Event(now.wall, kind or "unknown", judgement.summary),
     )
 
 
 def stop(record: Record, reason: str, summary: str, now: Moment) -> Settlement:
     """It may have happened, and automation stops; because of an expired key, also where a look-up was asked first."""
-    kind = "expired_key" if EXPIRED & {reason, summary.partition(";")[0]} else "review"
+    kind = "expired_key" if EXPIRED & {reason, summary.partition(";")[0]} else _STOPS.get(reason, "review")
     return Settlement(
         identity=record.identity,
         expect=expect(record),

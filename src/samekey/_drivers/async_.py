@@ -11,7 +11,7 @@ from samekey._core.verbs import Existing, StoreFailed
 from samekey._drivers.course import Course
 from samekey._drivers.ports import AsyncPorts, notes, noting
 from samekey.errors import StoreError
-from samekey.telemetry import log
+from samekey.telemetry import log, tracing
 
 T = TypeVar("T")
 
@@ -60,9 +60,7 @@ async def _perform(step: Step, ports: AsyncPorts) -> Step:
                 settled = await _ask(ports, store.settle, step.settlement)
             return step.next(settled, now())
         case Renew():
-            renewed = await _ask(ports, store.renew, step.renewal)
-            ports.renewed(renewed)
-            return step.next(renewed, now())
+            return step.next(ports.renewed(await _ask(ports, store.renew, step.renewal)), now())
         case Sleep():
             granted = ports.granted(step)
             await ports.clock.sleep(step.seconds if granted else 0)
@@ -81,7 +79,8 @@ async def _perform(step: Step, ports: AsyncPorts) -> Step:
 
 async def _ask(ports: AsyncPorts, verb: Callable[..., Awaitable[T]], *arguments: Any) -> T | StoreFailed:
     try:
-        return await verb(*arguments)
+        with tracing.verb(getattr(verb, "__name__", "")):
+            return await verb(*arguments)
     except StoreError as error:
         return ports.failed(error)
 

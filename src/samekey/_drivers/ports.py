@@ -73,6 +73,8 @@ class Books:
         match answer:
             case Claimed(record):
                 self.held.append((record.identity, record.generation, record.fence))
+                if step.claim.event is not None:
+                    log.new_generation(record)
                 if self.budget is not None:
                     self.budget.deposit()
             case StoreFailed(uncertain=True):
@@ -83,10 +85,11 @@ class Books:
             case _:
                 pass
 
-    def renewed(self, answer: Renewed | Existing | StoreFailed) -> None:
-        """Keeps the books of a renewal."""
+    def renewed(self, answer: Renewed | Existing | StoreFailed) -> Renewed | Existing | StoreFailed:
+        """Keeps the books of a renewal, and hands the answer on."""
         if isinstance(answer, Renewed):
             self.held.append((answer.record.identity, answer.record.generation, answer.record.fence))
+        return answer
 
     def begin_attempt(self) -> None:
         """Nothing is known of an attempt that is only about to be made."""
@@ -100,6 +103,7 @@ class Books:
     def granted(self, step: Sleep) -> bool:
         """Whether the retry budget allows to send again; the wait for it is told."""
         if self.budget is not None and not self.budget.withdraw(self.clock.now().boot_time):
+            log.out_of_budget(step.attempt.record, step.attempt.judgement.summary)
             return False
         attempt, policy = step.attempt, step.run.plan.backoff
         log.waiting(attempt.record, step.seconds, step.run.sent + 1, policy.attempts, attempt.judgement.summary)
@@ -115,7 +119,7 @@ class Books:
         record = done.record
         if record is not None and done.unrecorded is not None:
             self.unfinished.add(done.unrecorded)
-            log.warn(record, "unrecorded", "the outcome could not be stored; it will be tried again")
+            log.unrecorded(record, "the outcome could not be stored; it will be tried again")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -160,12 +164,13 @@ def tell_along(interruption: BaseException, done: Done) -> None:
 
 def notes(done: Done, wall: Callable[[], datetime]) -> Iterator[tuple[Record, Event]]:
     """The events that are still to be noted at the end."""
-    if done.record is None:
+    record = done.about or done.record
+    if record is None:
         return
     if done.run.drift:
-        yield done.record, Event(wall(), "contract_changed", "; ".join(done.run.drift))
+        yield record, Event(wall(), "contract_changed", "; ".join(done.run.drift))
     if done.note is not None:
-        yield done.record, done.note
+        yield record, done.note
 
 
 @contextmanager
@@ -174,4 +179,4 @@ def noting(record: Record, event: Event) -> Iterator[None]:
     try:
         yield
     except StoreError:
-        log.warn(record, "unrecorded", f"the event {event.kind!r} could not be stored")
+        log.unrecorded(record, f"the event {event.kind!r} could not be stored")

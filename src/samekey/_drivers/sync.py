@@ -9,7 +9,7 @@ from samekey._core.verbs import Existing, StoreFailed
 from samekey._drivers.course import Course
 from samekey._drivers.ports import Ports, notes, noting
 from samekey.errors import StoreError
-from samekey.telemetry import log
+from samekey.telemetry import log, tracing
 
 T = TypeVar("T")
 
@@ -54,9 +54,7 @@ def _perform(step: Step, ports: Ports) -> Step:
         case Settle():
             return step.next(_ask(ports, store.settle, step.settlement), now())
         case Renew():
-            renewed = _ask(ports, store.renew, step.renewal)
-            ports.renewed(renewed)
-            return step.next(renewed, now())
+            return step.next(ports.renewed(_ask(ports, store.renew, step.renewal)), now())
         case Sleep():
             granted = ports.granted(step)
             ports.clock.sleep(step.seconds if granted else 0)
@@ -75,7 +73,8 @@ def _perform(step: Step, ports: Ports) -> Step:
 
 def _ask(ports: Ports, verb: Callable[..., T], *arguments: Any) -> T | StoreFailed:
     try:
-        return verb(*arguments)
+        with tracing.verb(getattr(verb, "__name__", "")):
+            return verb(*arguments)
     except StoreError as error:
         return ports.failed(error)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
 
+from samekey.cli.audit import audit
 from samekey.cli.contract import contract
 from samekey.cli.copy import copy
 from samekey.cli.demo.command import demo
@@ -22,9 +23,12 @@ from samekey.cli.providers import providers
 from samekey.cli.purge import purge
 from samekey.cli.recheck import recheck
 from samekey.cli.recover import recover
+from samekey.cli.reencrypt import reencrypt
+from samekey.cli.report.command import report
 from samekey.cli.resolve import resolve
 from samekey.cli.review import review
 from samekey.cli.show import show
+from samekey.cli.stats import stats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,10 +49,14 @@ app.command("review", epilog=EPILOG)(review)
 app.command("resolve", epilog=EPILOG)(resolve)
 app.command("recheck", epilog=EPILOG)(recheck)
 app.command("recover", epilog=EPILOG)(recover)
+app.command("stats", epilog=EPILOG)(stats)
+app.command("report", epilog=EPILOG)(report)
+app.command("audit", epilog=EPILOG)(audit)
 app.command("doctor", epilog=EPILOG)(doctor)
 app.command("purge", epilog=EPILOG)(purge)
 app.command("migrate", epilog=EPILOG)(migrate)
 app.command("copy", epilog=EPILOG)(copy)
+app.command("reencrypt", epilog=EPILOG)(reencrypt)
 app.command("export", epilog=EPILOG)(export)
 app.command("contract", epilog=EPILOG)(contract)
 app.command("providers", epilog=EPILOG)(providers)

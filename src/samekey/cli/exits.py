@@ -33,13 +33,13 @@ class Exit(IntEnum):
 EXIT_CODES: Final = {
     Exit.OK: "done",
     Exit.FAILED: "demo: samekey made a duplicate or lost an order; doctor: something is not well; contract --check: it differs; "
-    "probe: it ended early, or was not agreed to",
+    "audit: there are duplicates; probe: it ended early, or was not agreed to",
     Exit.USAGE: "wrong option or argument; a key that fits more than one action",
     Exit.NOT_FOUND: "no such store, or no such action in it",
     Exit.STORE: "the store cannot be used",
     Exit.REFUSED: "the decision was refused: the record is another by now, is being worked on, or does not allow it; "
     "copy: actions are being sent, or the target has other records of the same actions",
-    Exit.OPEN: "review --check: there are actions that need somebody; recover, recheck: some are still open",
+    Exit.OPEN: "review --check: there are actions that need somebody; recover, recheck, reencrypt: some are still open",
     Exit.DIFFERS: "probe: the API differs from its profile",
     Exit.INTERRUPTED: "Ctrl-C",
 }

@@ -13,17 +13,19 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote_plus
 
+from samekey._core.jsonplaces import UNREADABLE, members, skip
 from samekey._core.reading import is_json
-from samekey.errors import UsageError
+from samekey.errors import StoreFormatError, UsageError
 
 if TYPE_CHECKING:
     from samekey._core.model import Outgoing
     from samekey._core.plan import Profile
     from samekey.http.library import Library
 
+_KEY: Final = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
+"""Wider than our keys are: a store may be older than their shape."""
+
 _FORM: Final = "application/x-www-form-urlencoded"
-_SPACE: Final = " \t\n\r"
-_decoder: Final = json.JSONDecoder()
 
 
 def check(profile: Profile, outgoing: Outgoing, url: Any) -> None:
@@ -111,7 +113,15 @@ def write(library: Library[Any, Any], profile: Profile, request: Any, key: str, 
         request: the native request.
         key: the key.
         first_sent: when the key was first sent, for APIs that want to be told.
+
+    Raises:
+        StoreFormatError: the key has characters that no key of ours has: somebody else wrote it.
     """
+    if not _KEY.fullmatch(key):
+        raise StoreFormatError(
+            "what the store has as a key is no key, so nothing was sent; the store was changed by somebody else, restore it "
+            "from a backup."
+        )
     name, value = profile.key_header, profile.carried(key)
     match profile.carrier:
         case "header":
@@ -171,52 +181,25 @@ def in_json(body: bytes, path: list[str], value: str) -> bytes:
     place = ".".join(path)
     try:
         text = body.decode("utf-8")
-        start = _skip(text, 0)
+        start = skip(text, 0)
         *parents, name = path
         for depth, parent in enumerate(parents):
-            members = _members(text, start)
-            if parent not in members and depth == len(parents) - 1:
+            inside = members(text, start)
+            if parent not in inside and depth == len(parents) - 1:
                 return _put(text, start, parent, f"{{{json.dumps(name)}:{json.dumps(value)}}}").encode()
-            start = members[parent]
-        members = _members(text, start)
-        if name not in members:
+            start = inside[parent]
+        inside = members(text, start)
+        if name not in inside:
             return _put(text, start, name, json.dumps(value)).encode()
-    except (ValueError, KeyError, IndexError, RecursionError):
+    except UNREADABLE:
         raise UsageError(f"the key goes into the JSON body as {place}, and the body has no object for it.") from None
     raise UsageError(_own(f"{place} in the body"))
 
 
 def _put(text: str, start: int, name: str, member: str) -> str:
-    first = _skip(text, start + 1)
+    first = skip(text, start + 1)
     comma = "" if text[first] == "}" else ","
     return f"{text[: start + 1]}{json.dumps(name)}:{member}{comma}{text[start + 1 :]}"
-
-
-def _members(text: str, start: int) -> dict[str, int]:
-    """Where the values of an object's members begin.
-
-    Raises:
-        ValueError: no object begins at `start`.
-    """
-    if text[start] != "{":
-        raise ValueError("not an object")
-    found: dict[str, int] = {}
-    at = _skip(text, start + 1)
-    while text[at] != "}":
-        name, at = _decoder.raw_decode(text, at)
-        at = _skip(text, _skip(text, at) + 1)  # over the colon
-        found[name] = at
-        _, at = _decoder.raw_decode(text, at)
-        at = _skip(text, at)
-        if text[at] == ",":
-            at = _skip(text, at + 1)
-    return found
-
-
-def _skip(text: str, at: int) -> int:
-    while text[at] in _SPACE:
-        at += 1
-    return at
 
 
 def _whole(who: str, outgoing: Outgoing) -> bytes:

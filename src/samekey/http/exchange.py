@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from samekey._core.model import Failure, Reply
 from samekey._core.values import fixed
+from samekey.http import bounded
 from samekey.http.outgoing import fields
 from samekey.http.watch import Reused, Veto, Watch
 
@@ -70,7 +71,7 @@ def exchange(
     try:
         while True:
             try:
-                response = client.send(request, auth=auth, follow_redirects=False)
+                response = bounded.send(library, client, request, auth=auth)
             except Reused:
                 watch.again()
             else:
@@ -110,7 +111,7 @@ async def exchange_async(
     try:
         while True:
             try:
-                response = await client.send(request, auth=auth, follow_redirects=False)
+                response = await bounded.send_async(library, client, request, auth=auth)
             except Reused:
                 watch.again()
             else:

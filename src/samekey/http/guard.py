@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -48,6 +49,7 @@ def check_client(client: object, *, asynchronous: bool = False) -> None:
             raise UsageError(
                 f"http=: this client retries by itself ({retries}), which samekey cannot see; build it without retries."
             )
+    quiet(library)
 
 
 def _transports(client: Any) -> Iterator[Any]:
@@ -117,7 +119,6 @@ def build_client(
     check_client(client, asynchronous=issubclass(library.client, module.AsyncClient))
     if "cookies" not in given:
         cookies.spare(client, module)
-    quiet(library)
     return client
 
 
@@ -147,8 +148,31 @@ def _short(url: Any) -> str:
     return str(url.copy_with(userinfo=b"", query=None, fragment=None))
 
 
+class _WithoutQuotes(logging.Filter):
+    """Cuts what httpcore's DEBUG lines quote: a header that h11 refused, and the cookies of an answer."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.msg, str):
+            record.msg = _QUOTING.sub(r"\1 (what was quoted here is left out)", record.msg)
+        return True
+
+
+_QUOTING: Final = re.compile(
+    r"(\.failed exception=\w*ProtocolError|receive_response_headers\.complete return_value=).*", re.DOTALL
+)
+_CORE: Final = ("connection", "http11", "http2", "proxy", "socks")
+"""Whose loggers httpcore has: a filter counts for its own logger only."""
+
+
 def quiet(library: Library[Any, Any]) -> None:
-    """Keep the library's log line from showing queries and userinfo. Doing it twice does nothing."""
-    logger = logging.getLogger(library.name)
-    if not any(isinstance(known, _WithoutQuery) for known in logger.filters):
-        logger.addFilter(_WithoutQuery())
+    """Keep the log lines of the library from showing queries, userinfo and headers. Doing it twice does nothing."""
+    core = library.name.replace("httpx", "httpcore")
+    _add(library.name, _WithoutQuery)
+    for part in _CORE:
+        _add(f"{core}.{part}", _WithoutQuotes)
+
+
+def _add(name: str, kind: type[logging.Filter]) -> None:
+    logger = logging.getLogger(name)
+    if not any(isinstance(known, kind) for known in logger.filters):
+        logger.addFilter(kind())

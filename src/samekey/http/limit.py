@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cache
-from typing import Any
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
+"""Largest answer to a write that is read into memory, in bytes: as they come over the wire, and decoded."""
+
+_most: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
 
 class AnswerTooLongError(Exception):
@@ -13,6 +19,7 @@ class AnswerTooLongError(Exception):
 
 def limit_answers(module: Any, client: Any, most: int) -> None:
     """Ends an answer of which more than `most` bytes came over the wire."""
+    _most[client] = most
     asynchronous = isinstance(client, module.AsyncClient)
 
     def limit(response: Any) -> None:
@@ -23,6 +30,11 @@ def limit_answers(module: Any, client: Any, most: int) -> None:
 
     hooks: dict[str, list[Callable[..., Any]]] = client.event_hooks
     client.event_hooks = {**hooks, "response": [*hooks["response"], limit_async if asynchronous else limit]}
+
+
+def most_of(client: Any) -> int:
+    """How many bytes of an answer a client takes."""
+    return _most.get(client, MAX_RESPONSE_BYTES)
 
 
 class _Limited:

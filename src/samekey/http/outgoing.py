@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from samekey._core.model import Frozen, Headers, Outgoing
 from samekey._core.values import fixed
 from samekey.errors import UsageError
-from samekey.http import checks, moulds, urls
+from samekey.http import checks, moulds, secrets, urls
 from samekey.http.body import UNBUILDABLE, hold_body, hold_body_async, read_body
 from samekey.http.credentials import credentials_of
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FROZEN_HEADERS: Final = frozenset({
     "accept", "accept-encoding", "accept-language", "content-encoding", "content-language", "content-type", "prefer",
-    "user-agent",
+    "traceparent", "tracestate", "user-agent",
 })  # fmt: skip
 """What is kept of a header, and sent again as it was. None of them is a credential."""
 
@@ -148,6 +148,23 @@ def _adopted(library: Library[Any, Any], client: Any, copy: Any, body: bytes) ->
     return Prepared(copy, None, facts)
 
 
+def with_headers(library: Library[Any, Any], prepared: Prepared, headers: Mapping[str, str]) -> Prepared:
+    """Adds header fields that are frozen with the request, unless the caller has set them.
+
+    Args:
+        library: the client's library.
+        prepared: a request before its first send.
+        headers: names of `FROZEN_HEADERS` and their values.
+    """
+    outgoing, request = prepared.outgoing, prepared.request
+    added = [(name, value) for name, value in headers.items() if name not in outgoing.header_names]
+    if not added:
+        return prepared
+    request.headers = library.module.Headers([*request.headers.raw, *added])
+    shape = _arrange(library, request, FROZEN_HEADERS)
+    return replace(prepared, outgoing=replace(outgoing, headers=shape.frozen, header_names=shape.names))
+
+
 def thaw(
     library: Library[Any, Any],
     client: Any,
@@ -172,11 +189,15 @@ def thaw(
         UsageError: the body was not frozen, and this run brings none.
     """
     module = library.module
-    if frozen.body is None and prepared is None:
-        raise UsageError('the request was not kept (freeze="nothing"), so only a run that brings it can send it again.')
+    if prepared is None and not frozen.complete:
+        raise UsageError(
+            'the request was not kept whole (freeze="nothing", or secrets), so only a run that brings it can send it again.'
+        )
     fresh = client.build_request(frozen.method, frozen.url) if prepared is None else prepared.request
-    body = prepared.outgoing.body if frozen.body is None and prepared is not None else frozen.body
-    url = urls.with_defaults(library, client, module.URL(frozen.url))
+    body = secrets.full_body(frozen, fresh)
+    if body is None and prepared is not None and prepared.outgoing.body is not None:
+        body = bytes(fresh.content)
+    url = urls.with_defaults(library, client, secrets.full_url(library, frozen, fresh))
     url = urls.with_userinfo_of(url, client.base_url if prepared is None else fresh.url)
     dropped = FROZEN_HEADERS | also | (_FRAMING - {"host"} if body is not None else set())
     headers = [(n, v) for n, v in fresh.headers.raw if n.lower().decode("ascii") not in dropped]
@@ -202,9 +223,11 @@ def _build(
             given["headers"] = _with_boundary(client, library.module.Headers(given.get("headers")), boundary)
         return client.build_request(method, url, **given)
     except library.module.InvalidURL:
-        raise UsageError("the URL cannot be parsed.") from None
+        told = "the URL cannot be parsed."
     except UNBUILDABLE as error:
-        raise UsageError(_unbuildable(library, given, error)) from None
+        told = _unbuildable(library, given, error)
+    # Outside of the handlers: what httpx raised has the value in it, and would hang on to ours as its context.
+    raise UsageError(told)
 
 
 def _with_boundary(client: Any, headers: Any, boundary: str) -> Any:
@@ -255,10 +278,10 @@ class _Shape:
         content_type: one of them.
     """
 
-    first: list[tuple[bytes, bytes]]
-    frozen: Headers
+    first: list[tuple[bytes, bytes]] = field(repr=False)
+    frozen: Headers = field(repr=False)
     names: frozenset[str]
-    fields: Headers
+    fields: Headers = field(repr=False)
     content_type: str
 
 

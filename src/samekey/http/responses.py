@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from samekey._core.model import Record
+from samekey._core.sealing import refuse_sealed
 from samekey.errors import UsageError
 from samekey.http import urls
 from samekey.http.outgoing import fields
@@ -27,7 +28,11 @@ def rebuild(library: Library[Any, T], record: Record) -> T:
     It has a request (method and redacted URL), so that `raise_for_status()` works. Where the body was not kept, reading
     it raises `UsageError`; it never looks empty. An action that a look-up or a person settled has no HTTP status of its
     own, and shows 200.
+
+    Raises:
+        StoreFormatError: it is encrypted, and its key is not here.
     """
+    refuse_sealed([record])
     status = record.response_status or 200
     content = record.response_body
     if content is None and status in {204, 205, 304}:

@@ -15,12 +15,14 @@ class Phase(Protocol):
         sends: how often a request's headers were begun.
         tls: whether a TLS handshake was begun and not completed.
         answering: whether the answer's headers had come.
+        status: the status in them.
         timeouts: the attempt's time-outs in seconds.
     """
 
     sends: int
     tls: bool
     answering: bool
+    status: int
     timeouts: dict[str, float]
 
 
@@ -30,7 +32,6 @@ _BY_NAME: Final = {
     "InvalidURL": "a URL cannot be parsed",
     "LocalProtocolError": "the request breaks the rules of HTTP",
     "DecodingError": "the answer cannot be decoded",
-    "AnswerTooLongError": "the answer is longer than max_response=",
     "KeyboardInterrupt": "interrupted by Ctrl-C",
     "SystemExit": "interrupted by exit",
     "CancelledError": "cancelled",
@@ -59,6 +60,8 @@ def summarise(error: BaseException, phase: Phase) -> str:
     names = [cls.__name__ for cls in type(error).__mro__]
     if "TimeoutException" in names:
         return _timed_out(names, phase)
+    if names[0] == "AnswerTooLongError":
+        return f"HTTP {phase.status}, and an answer too long to be read"
     for name in names:
         if name in _BY_NAME:
             return _BY_NAME[name]

@@ -72,18 +72,19 @@ class Watch:
         tls: whether a TLS handshake was begun and not completed.
         sends: how often the headers of a request, other than CONNECT, were begun.
         answering: whether the headers of an answer came.
+        status: the status in them, 0 before.
     """
 
     # As class attributes: most attempts never change them.
     _callback: Callable[..., Any]
     _reused = 0
-    _status = 0
     _unwritten = False
     alive: bool = False
     connected: bool = False
     tls: bool = False
     sends: int = 0
     answering: bool = False
+    status: int = 0
 
     def __init__(
         self,
@@ -140,14 +141,14 @@ class Watch:
         if info["request"].method == b"CONNECT":
             return
         # An authentication flow may answer a 401: that first send was refused in front, and is over.
-        if self.sends and self._status not in _REFUSED_IN_FRONT:
+        if self.sends and self.status not in _REFUSED_IN_FRONT:
             raise _SentTwice
         if self._fresh and not self.connected and name.startswith("http11"):
             raise Reused
         if self._clock() >= self._not_after:
             raise _TooLate
         self.sends += 1
-        self._status = 0
+        self.status = 0
 
     def _headers_failed(self, _name: str, info: Mapping[str, Any]) -> None:
         # h11 refuses illegal fields before it returns a byte to write.
@@ -161,10 +162,10 @@ class Watch:
     def _answer(self, _name: str, info: Mapping[str, Any]) -> None:
         self.answering = bool(self.sends)
         # (version, status, …) in HTTP/1.1, (status, …) in HTTP/2
-        self._status = 0
+        self.status = 0
         for part in info["return_value"]:
             if isinstance(part, int):
-                self._status = part
+                self.status = part
                 break
 
     def _connected(self, _name: str, _info: Mapping[str, Any]) -> None:

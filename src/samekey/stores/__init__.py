@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from samekey.stores._contract import AsyncStore, Portable, Store
 from samekey.stores._open import open_async_store, open_store
+from samekey.stores._vault import Keys
 from samekey.stores.async_memory import AsyncMemoryStore
 from samekey.stores.async_sqlite import AsyncSQLiteStore
+from samekey.stores.encrypted import EncryptedAsyncStore, EncryptedStore, encrypted
 from samekey.stores.memory import MemoryStore
 from samekey.stores.sqlite import SQLiteStore
 
@@ -20,12 +22,16 @@ __all__ = [
     "AsyncRedisStore",
     "AsyncSQLiteStore",
     "AsyncStore",
+    "EncryptedAsyncStore",
+    "EncryptedStore",
+    "Keys",
     "MemoryStore",
     "Portable",
     "PostgresStore",
     "RedisStore",
     "SQLiteStore",
     "Store",
+    "encrypted",
     "open_async_store",
     "open_store",
 ]

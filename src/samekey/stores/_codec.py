@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from samekey._core.model import LATEST, Record
 from samekey._core.states import Status
+from samekey.errors import StoreFormatError
+from samekey.stores._errors import KEEP, NOTHING_SENT
 from samekey.stores._rows import FIELDS, values_of
 
 _TIMES: Final = tuple(
@@ -29,6 +31,14 @@ _GUARDED: Final = FIELDS.index("guarded")
 # With its quotes. Escapes everything beyond ASCII, lone surrogates too, which SQLite would not take.
 _quoted: Final = json.encoder.encode_basestring_ascii
 
+UNREADABLE: Final = (ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
+"""What reading a row raises that samekey did not write."""
+
+
+def damaged() -> StoreFormatError:
+    """What is raised of such a row: not `from` the first error, whose words may quote the row."""
+    return StoreFormatError(f"a record of the store cannot be read (it is damaged), {NOTHING_SENT}; {KEEP}.")
+
 
 def encode(record: Record) -> tuple[Any, ...]:
     """The columns of a record, in the order of `FIELDS`."""
@@ -47,19 +57,26 @@ def encode(record: Record) -> tuple[Any, ...]:
 
 
 def decode(row: Sequence[Any]) -> Record:
-    """The record of a row that was selected in the order of `FIELDS`."""
+    """The record of a row that was selected in the order of `FIELDS`.
+
+    Raises:
+        StoreFormatError: the row has something that samekey does not write.
+    """
     values = list(row)
-    for index in _TIMES:
-        seconds = values[index]
-        if seconds is not None:
-            values[index] = moment(seconds)
-    for index in _JSON:
-        values[index] = json_mapping(values[index])
-    values[_STATUS] = Status(values[_STATUS])
-    values[_HEADERS] = json_headers(values[_HEADERS])
-    values[_VOLATILE] = json_names(values[_VOLATILE])
-    values[_GUARDED] = bool(values[_GUARDED])
-    return Record(**dict(zip(FIELDS, values, strict=True)))
+    try:
+        for index in _TIMES:
+            seconds = values[index]
+            if seconds is not None:
+                values[index] = moment(seconds)
+        for index in _JSON:
+            values[index] = json_mapping(values[index])
+        values[_STATUS] = Status(values[_STATUS])
+        values[_HEADERS] = json_headers(values[_HEADERS])
+        values[_VOLATILE] = json_names(values[_VOLATILE])
+        values[_GUARDED] = bool(values[_GUARDED])
+        return Record(**dict(zip(FIELDS, values, strict=True)))
+    except UNREADABLE:
+        raise damaged() from None
 
 
 # Of these flat texts the general encoder would spend more time on its own construction than on them.
@@ -107,5 +124,5 @@ def moment(seconds: float) -> datetime:
     """
     try:
         return datetime.fromtimestamp(seconds, UTC)
-    except (OverflowError, ValueError):
+    except (OSError, OverflowError, ValueError):
         return LATEST

@@ -1,9 +1,11 @@
-"""The transactions of the SQLite store that people start: decisions and purges."""
+"""The transactions of the SQLite store that people start: decisions, purges, other encryption."""
 
 from collections.abc import Callable
 from datetime import datetime
 
 from samekey._core.model import Event, Record
+from samekey._core.states import Status
+from samekey._core.values import fixed
 from samekey._core.verbs import Resolution, Resolved
 from samekey.stores import _rulings, _sql
 from samekey.stores._codec import decode, encode
@@ -41,3 +43,34 @@ def purge_rows(at: datetime, limit: int, connection: Connection) -> int:
         connection.execute(_sql.FORGET_EVENTS, (row.idempotency_key,))
         write_event(connection, row, Event(at, _rulings.PURGED))
     return len(due)
+
+
+@fixed
+class Rewritten:
+    """How far a rewriting has come.
+
+    Attributes:
+        last: the id of the last row that was looked at; None at the end.
+        changed: how many were written anew.
+        busy: how many are in flight, and were left as they are.
+    """
+
+    last: int | None
+    changed: int
+    busy: int
+
+
+def rewrite_rows(change: Callable[[Record], Record], after: int, limit: int, connection: Connection) -> Rewritten:
+    """Writes the next records anew that have a request or an answer. What is in flight belongs to its process."""
+    rows = connection.execute(_sql.CONTENTS, (after, limit)).fetchall()
+    written = busy = 0
+    for _, *columns in rows:
+        record = decode(columns)
+        if (new := change(record)) is record:
+            continue
+        if record.status is Status.IN_FLIGHT:
+            busy += 1
+            continue
+        connection.execute(_sql.REWRITE, encode(new))
+        written += 1
+    return Rewritten(rows[-1][0] if rows else None, written, busy)

@@ -67,7 +67,7 @@ def refuse_unfit(files: Files) -> None:
 
     Raises:
         StoreFormatError: something else is there, the store has vanished, or it is on a network file system.
-        StoreUnavailableError: it belongs to another user.
+        StoreUnavailableError: it belongs to another user, or another user could replace it.
     """
     kind = network_file_system(files.database)
     if kind is not None:
@@ -75,6 +75,7 @@ def refuse_unfit(files: Files) -> None:
             f"the store {files.shown} is on a network file system ({kind}), whose locks do not protect it, "
             f"{NOTHING_SENT}; choose a path on a local disk."
         )
+    _refuse_tricks(files, _stat(files.database))
     # In this order: a store in the making has bytes before it has a secret.
     made_before = os.path.lexists(files.secret)
     found = _stat(files.database)
@@ -93,6 +94,62 @@ def refuse_unfit(files: Files) -> None:
             f"the store {files.shown} belongs to another user (uid {found.st_uid}), {NOTHING_SENT}; run it as that "
             "user, or choose another store."
         )
+
+
+def _refuse_tricks(files: Files, found: os.stat_result | None) -> None:
+    """What another user of the machine could have put here, so that we write or read a file of theirs or of ours."""
+    for path in _on_the_way(files.shown):
+        link = _lstat(path)
+        if link is not None and stat.S_ISLNK(link.st_mode) and link.st_uid not in {os.geteuid(), 0}:
+            raise StoreUnavailableError(
+                f"the way to the store {files.shown} goes over a symbolic link of another user ({path}), {NOTHING_SENT}; "
+                "give the real path."
+            )
+    directory = _stat(files.directory)
+    if directory is not None and directory.st_mode & stat.S_IWOTH and not directory.st_mode & stat.S_ISVTX:
+        raise StoreUnavailableError(
+            f"every user of this machine can replace the store {files.shown}, {NOTHING_SENT}; chmod o-w "
+            f"{files.directory}, or choose a directory of your own."
+        )
+    if found is not None and stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
+        raise StoreFormatError(
+            f"the store {files.shown} has {found.st_nlink} names (hard links), of which each would have a log of its own, "
+            f"{NOTHING_SENT}; remove the others, and copy a store with a backup of SQLite's."
+        )
+    for path in (
+        files.lock,
+        files.log,
+        f"{files.database}-shm",
+        f"{files.database}-journal",
+        files.secret,
+        files.holders,
+    ):
+        beside = _lstat(path)
+        if beside is not None and (stat.S_ISLNK(beside.st_mode) or beside.st_uid != os.geteuid()):
+            what = (
+                "is a symbolic link"
+                if stat.S_ISLNK(beside.st_mode)
+                else f"belongs to another user (uid {beside.st_uid})"
+            )
+            raise StoreUnavailableError(
+                f"{path}, which is a part of the store, {what}, {NOTHING_SENT}; remove it if nobody uses it, or choose "
+                "another store."
+            )
+
+
+def _on_the_way(path: str) -> list[str]:
+    """A path and all directories above it."""
+    above = [path]
+    while (parent := os.path.dirname(above[-1])) != above[-1]:
+        above.append(parent)
+    return above
+
+
+def _lstat(path: str) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def inode_of(path: str) -> tuple[int, int] | None:
@@ -120,6 +177,7 @@ def make_directory(path: str) -> None:
         make_directory(parent)
     with suppress(FileExistsError):
         os.mkdir(path, PRIVATE_DIRECTORY)
+        os.chmod(path, PRIVATE_DIRECTORY)  # a umask may have taken our own rights too
         sync_directory(parent)
 
 
@@ -132,11 +190,19 @@ def sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
+def open_private(path: str, flags: int) -> int:
+    """Opens a file of ours, and makes it private from its first byte, whatever the umask. Follows no link."""
+    descriptor = os.open(path, flags | os.O_NOFOLLOW, PRIVATE_FILE)
+    if flags & os.O_CREAT and stat.S_IMODE(os.fstat(descriptor).st_mode) & PRIVATE_FILE != PRIVATE_FILE:
+        os.fchmod(descriptor, PRIVATE_FILE)
+    return descriptor
+
+
 def reserve(files: Files) -> None:
     """Makes the empty database file, private, so that SQLite's own files beside it are private too."""
     with suppress(FileExistsError):
         # SQLite does not know the file yet, so closing it takes no lock away.
-        os.close(os.open(files.database, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE_FILE))
+        os.close(open_private(files.database, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         sync_directory(files.directory)
 
 
@@ -145,7 +211,7 @@ def write_durably(path: str, content: bytes) -> None:
     new = f"{path}.new"
     with suppress(FileNotFoundError):
         os.unlink(new)  # left by a process that was killed right here
-    descriptor = os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE_FILE)
+    descriptor = open_private(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
     try:
         os.write(descriptor, content)
         os.fsync(descriptor)
@@ -158,7 +224,7 @@ def write_durably(path: str, content: bytes) -> None:
 def read_small(path: str) -> bytes | None:
     """The content of a small file of ours (never the database), or None if there is none."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except FileNotFoundError:
         return None
     try:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Final
 
 from samekey.stores._boot import boot_id
-from samekey.stores._files import PRIVATE_FILE, Files, make_directory
+from samekey.stores._files import Files, make_directory, open_private
 from samekey.stores._fork import forget_in_child
 from samekey.stores._running import Running
 
@@ -110,7 +110,7 @@ def _take(directory: str, origin: str) -> tuple[str, int]:
     while True:
         name = fresh_name(origin)
         path = os.path.join(directory, name)
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE_FILE)
+        descriptor = open_private(path, os.O_CREAT | os.O_EXCL | os.O_RDWR)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         # Somebody who swept before our lock has removed the file: then nobody would find us.
         with suppress(FileNotFoundError):
@@ -122,7 +122,7 @@ def _take(directory: str, origin: str) -> tuple[str, int]:
 def _is_free(path: str) -> bool:
     """Whether nobody holds the file any more; it is removed then."""
     try:
-        descriptor = os.open(path, os.O_RDWR)
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
     except FileNotFoundError:
         return True
     except OSError:

@@ -103,7 +103,7 @@ class Keeper:
         try:
             return self._work(cut)
         except Exception:  # noqa: BLE001 - the store's own verbs will meet it and tell the caller
-            _log.debug("the store's log could not be emptied", exc_info=True)
+            _log.debug("the store's log could not be emptied", exc_info=True, extra={"event": "log_not_emptied"})
             return False
 
     def _may_end(self) -> bool:

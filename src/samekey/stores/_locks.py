@@ -9,7 +9,7 @@ import os
 from contextlib import suppress
 from typing import Final
 
-from samekey.stores._files import PRIVATE_FILE
+from samekey.stores._files import open_private
 
 UNDER_WAY: Final = bytes(16)
 """The mark while a checkpoint runs beside the writers, or after one that was killed there."""
@@ -48,7 +48,7 @@ class FileLock:
 
     def _opened(self) -> int:
         if self._descriptor is None:
-            self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, PRIVATE_FILE)
+            self._descriptor = open_private(self._path, os.O_CREAT | os.O_RDWR)
         return self._descriptor
 
     def release(self) -> None:

@@ -84,6 +84,7 @@ def _default(sqlite: Callable[[str | os.PathLike[str]], S]) -> S:
             "volume with %s or store=",
             store.location,
             VARIABLE,
+            extra={"event": "container_store"},
         )
     return store
 

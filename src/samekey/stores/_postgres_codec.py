@@ -91,14 +91,21 @@ class Found:
 
 
 def decode(row: Sequence[Any]) -> Record:
-    """The record of a row that was selected in the order of `FIELDS`."""
+    """The record of a row that was selected in the order of `FIELDS`.
+
+    Raises:
+        StoreFormatError: the row has something that samekey does not write.
+    """
     values = list(row)
-    values[_STATUS] = Status(values[_STATUS])
-    values[_SCOPE] = _codec.json_mapping(values[_SCOPE])
-    values[_DIGESTS] = _codec.json_mapping(values[_DIGESTS])
-    values[_HEADERS] = _codec.json_headers(values[_HEADERS])
-    values[_VOLATILE] = _codec.json_names(values[_VOLATILE])
-    return Record(**dict(zip(FIELDS, values, strict=True)))
+    try:
+        values[_STATUS] = Status(values[_STATUS])
+        values[_SCOPE] = _codec.json_mapping(values[_SCOPE])
+        values[_DIGESTS] = _codec.json_mapping(values[_DIGESTS])
+        values[_HEADERS] = _codec.json_headers(values[_HEADERS])
+        values[_VOLATILE] = _codec.json_names(values[_VOLATILE])
+        return Record(**dict(zip(FIELDS, values, strict=True)))
+    except _codec.UNREADABLE:
+        raise _codec.damaged() from None
 
 
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)

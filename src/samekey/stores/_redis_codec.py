@@ -19,7 +19,7 @@ from samekey._core.model import Event, Record
 from samekey._core.values import fixed
 from samekey.errors import StoreFormatError
 from samekey.stores import _rulings
-from samekey.stores._codec import decode, encode, moment
+from samekey.stores._codec import UNREADABLE, damaged, decode, encode, moment
 from samekey.stores._errors import NOTHING_SENT
 from samekey.stores._rows import FIELDS, clean
 
@@ -161,14 +161,21 @@ def pack(record: Record) -> bytes:
 
 
 def unpack(value: bytes) -> Record:
-    """The record of a value."""
+    """The record of a value.
+
+    Raises:
+        StoreFormatError: the value has something that samekey does not write.
+    """
     text, _, tail = value.partition(b"\n")
-    row = json.loads(text)
-    frozen, body = row[_FROZEN], row[_BODY]
-    if frozen is not None:
-        row[_FROZEN] = tail[:frozen]
-    if body is not None:
-        row[_BODY] = tail[len(tail) - body :]
+    try:
+        row = json.loads(text)
+        frozen, body = row[_FROZEN], row[_BODY]
+        if frozen is not None:
+            row[_FROZEN] = tail[:frozen]
+        if body is not None:
+            row[_BODY] = tail[len(tail) - body :]
+    except UNREADABLE:
+        raise damaged() from None
     return decode(row)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from samekey._core.model import Event, Record, changed
 from samekey._core.states import UNSETTLED, Move, Status, after
+from samekey._core.tally import SECOND_EFFECT, told_reference
 from samekey._core.values import fixed
 from samekey._core.verbs import Claim, Expect, Renewal, Settled, Settlement
 
@@ -139,12 +140,20 @@ def settle(generations: Sequence[Record], settlement: Settlement) -> Verdict:
         if row.status is Status.REJECTED or generations[-1].generation > row.generation:
             return _contradiction(generations, row, settlement)
         if row.status is Status.SUCCEEDED:
-            return Verdict()
+            return Verdict(events=_second_effect(row, settlement))
     elif not is_own(row, settlement):
         return Verdict()
     new = settled(row, settlement)
     events = () if settlement.event is None else ((new, settlement.event),)
     return Verdict((new,), events, Settled(new))
+
+
+def _second_effect(row: Record, settlement: Settlement) -> tuple[tuple[Record, Event], ...]:
+    """What is told of a success that names another object than the one before: the API did it twice."""
+    other = None if settlement.result is None else settlement.result.reference
+    if other is None or row.response_reference in {None, clean(other)}:
+        return ()
+    return ((row, Event(settlement.at, SECOND_EFFECT, told_reference(other))),)
 
 
 def is_own(row: Record, settlement: Settlement) -> bool:
@@ -213,7 +222,7 @@ def _contradiction(generations: Sequence[Record], row: Record, settlement: Settl
         concerned.add(row.generation)
     rows = tuple(reviewed(other, settlement.at) for other in generations if other.generation in concerned)
     reference = None if settlement.result is None else settlement.result.reference
-    told = "the API confirmed an effect without a reference" if reference is None else f"reference {clean(reference)}"
+    told = "the API confirmed an effect without a reference" if reference is None else told_reference(reference)
     event = Event(settlement.at, _CONTRADICTION, told)
     answer = next((new for new in rows if new.generation == row.generation), row)
     extra = () if settlement.event is None else ((answer, settlement.event),)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from samekey._core.model import Event, Record
 from samekey._core.states import Status
+from samekey._core.tally import Tally
 from samekey._core.verbs import (
     Claim,
     Claimed,
@@ -109,6 +110,10 @@ class AsyncMemoryStore:
     async def events(self, idempotency_key: str) -> list[Event]:
         """The timeline of one generation, oldest first."""
         return self._inner.events(idempotency_key)
+
+    async def tally(self, *, since: datetime | None, operation_name: str | None, stretch_seconds: int | None) -> Tally:
+        """The store in numbers. See `Tallies.tally`."""
+        return self._inner.tally(since=since, operation_name=operation_name, stretch_seconds=stretch_seconds)
 
     async def note(self, record: Record, event: Event) -> None:
         """Adds an event to a generation and moves its `last_seen_at`."""

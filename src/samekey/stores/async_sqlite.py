@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from samekey._core.model import Event, Record
 from samekey._core.states import Status
+from samekey._core.tally import Tally
 from samekey._core.verbs import (
     Claim,
     Claimed,
@@ -24,7 +25,7 @@ from samekey._core.verbs import (
     Settlement,
 )
 from samekey.errors import UsageError
-from samekey.stores import _loops, _plans
+from samekey.stores import _counting, _loops, _plans
 from samekey.stores._async_engine import AsyncEngine
 from samekey.stores._connection import Connect, connect
 from samekey.stores._errors import from_os
@@ -53,6 +54,7 @@ class AsyncSQLiteStore:
     ) -> None:
         self._files = Files.of(path)
         self._lease = lease
+        self._connect = _connect
         self._engine = AsyncEngine(self._files, _connect)
         self._holder: Holder | None = None
         self._known = False
@@ -183,6 +185,12 @@ class AsyncSQLiteStore:
     async def events(self, idempotency_key: str) -> list[Event]:
         """The timeline of one generation, oldest first."""
         return await self._engine.look(partial(_plans.get_events, idempotency_key))
+
+    async def tally(self, *, since: datetime | None, operation_name: str | None, stretch_seconds: int | None) -> Tally:
+        """The store in numbers. See `Tallies.tally`."""
+        await self._me()
+        asked = (since, operation_name, stretch_seconds)
+        return await self._engine.apart(partial(_counting.tally, self._files, self._connect, *asked))
 
     async def note(self, record: Record, event: Event) -> None:
         """Adds an event to a generation and moves its `last_seen_at`."""

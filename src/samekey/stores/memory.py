@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from samekey._core.model import Event, Record, changed
 from samekey._core.states import Status
+from samekey._core.tally import Counter, Tally
 from samekey._core.verbs import (
     Claim,
     Claimed,
@@ -212,6 +213,13 @@ class MemoryStore:
         """The timeline of one generation, oldest first."""
         with self._lock:
             return list(self._events.get(idempotency_key, ()))
+
+    def tally(self, *, since: datetime | None, operation_name: str | None, stretch_seconds: int | None) -> Tally:
+        """The store in numbers. See `Tallies.tally`."""
+        counter = Counter(since, stretch_seconds)
+        for record in self.find(operation_name=operation_name):
+            counter.add(record, self.events(record.idempotency_key))
+        return counter.tally()
 
     def note(self, record: Record, event: Event) -> None:
         """Adds an event to a generation and moves its `last_seen_at`."""

@@ -2,7 +2,7 @@
 
 import time
 import weakref
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from os import PathLike
@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from samekey._core.model import Event, Record
 from samekey._core.states import Status
+from samekey._core.tally import Tally
 from samekey._core.verbs import (
     Claim,
     Claimed,
@@ -24,9 +25,10 @@ from samekey._core.verbs import (
     Settlement,
 )
 from samekey.errors import StoreError
-from samekey.stores import _plans
+from samekey.stores import _counting, _plans
 from samekey.stores._connection import Connect, connect
 from samekey.stores._contract import Adopted, Entry
+from samekey.stores._desk import Rewritten, rewrite_rows
 from samekey.stores._doctor import Check, examine
 from samekey.stores._engine import Engine
 from samekey.stores._errors import NOT_RECORDED, from_os
@@ -53,6 +55,7 @@ class SQLiteStore:
     ) -> None:
         self._files = Files.of(path)
         self._lease = lease
+        self._connect = _connect
         self._engine = Engine(self._files, _connect)
         self._holder: Holder | None = None
         forget_in_child(self)
@@ -129,6 +132,12 @@ class SQLiteStore:
         self._engine.keeper.note(_plans.ROW_PAGES * count, erased=True)
         return count
 
+    def rewrite(self, change: Callable[[Record], Record], *, after: int, limit: int) -> Rewritten:
+        """Writes up to `limit` records behind row `after` anew that have a request or an answer, for `samekey reencrypt`."""
+        done = self._engine.write(partial(rewrite_rows, change, after, limit), full=True, so=NOT_RECORDED)
+        self._engine.keeper.note(_plans.ROW_PAGES * done.changed, erased=True)
+        return done
+
     def get(self, identity: str) -> Existing | None:
         """The highest generation of an identity and whether its holder is alive."""
         found = self._engine.read(partial(_plans.get_row, identity))
@@ -161,6 +170,11 @@ class SQLiteStore:
     def events(self, idempotency_key: str) -> list[Event]:
         """The timeline of one generation, oldest first."""
         return self._engine.read(partial(_plans.get_events, idempotency_key))
+
+    def tally(self, *, since: datetime | None, operation_name: str | None, stretch_seconds: int | None) -> Tally:
+        """The store in numbers. See `Tallies.tally`."""
+        self._engine.ensure_open()
+        return _counting.tally(self._files, self._connect, since, operation_name, stretch_seconds)
 
     def note(self, record: Record, event: Event) -> None:
         """Adds an event to a generation and moves its `last_seen_at`."""

@@ -161,5 +161,5 @@ def _row(record: Record, now: datetime) -> Row:
         sent=f"{record.attempts}×",  # noqa: RUF001 - a sign, as on paper
         problem=record.error_summary or "",
         age=span((now - (record.first_sent_at or record.created_at)).total_seconds()),
-        left="–" if left is None else span(left) if left else "over",  # noqa: RUF001
+        left="–" if left is None else span(left) if left else "over",  # noqa: RUF001 - a dash
     )

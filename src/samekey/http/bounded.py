@@ -1,0 +1,123 @@
+"""Answers are read whole, but not whatever they unpack to: ten megabytes of gzip can be ten gigabytes.
+
+What is too long was not read to its end, so the attempt's outcome is unknown: the effect may well have happened, which the
+status that came tells, and a resend under the key, a look-up or a person finds out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from samekey.http.limit import AnswerTooLongError, most_of
+
+if TYPE_CHECKING:
+    from samekey.http.library import Library
+
+PIECE_BYTES: Final = 4096
+"""Packed bytes that are unpacked at once. The library unpacks what it is given in one go, and a piece of the worst
+formats can become ten thousand times as long."""
+
+
+def send(library: Library[Any, Any], client: Any, request: Any, *, auth: Any) -> Any:
+    """Sends a request and reads its answer.
+
+    Raises:
+        AnswerTooLongError: it has more bytes than the client takes, decoded.
+        Exception: whatever the library raises.
+    """
+    response = client.send(request, auth=auth, follow_redirects=False, stream=True)
+    try:
+        _read(library.module, response, most_of(client))
+    except BaseException:
+        response.close()
+        raise
+    return response
+
+
+async def send_async(library: Library[Any, Any], client: Any, request: Any, *, auth: Any) -> Any:
+    """As `send`, for an asynchronous client."""
+    response = await client.send(request, auth=auth, follow_redirects=False, stream=True)
+    try:
+        await _read_async(library.module, response, most_of(client))
+    except BaseException:
+        await response.aclose()
+        raise
+    return response
+
+
+def _read(module: Any, response: Any, most: int) -> None:
+    if not _begin(module, response, asynchronous=False):
+        return
+    parts = _Parts(most)
+    for part in response.iter_bytes():
+        parts.add(part)
+    parts.leave_in(response)
+
+
+async def _read_async(module: Any, response: Any, most: int) -> None:
+    if not _begin(module, response, asynchronous=True):
+        return
+    parts = _Parts(most)
+    async for part in response.aiter_bytes():
+        parts.add(part)
+    parts.leave_in(response)
+
+
+def _begin(module: Any, response: Any, *, asynchronous: bool) -> bool:
+    """Whether there is something to read: a double has it already."""
+    if hasattr(response, "_content"):
+        return False
+    if "content-encoding" in response.headers:
+        response.stream = _pieces(module, asynchronous=asynchronous)(response.stream)
+    return True
+
+
+class _Parts:
+    """What has been read so far."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+        self._parts: list[bytes] = []
+
+    def add(self, part: bytes) -> None:
+        self._left -= len(part)
+        if self._left < 0:
+            raise AnswerTooLongError
+        self._parts.append(part)
+
+    def leave_in(self, response: Any) -> None:
+        response._content = b"".join(self._parts)  # noqa: SLF001 (what `read()` leaves there)
+
+
+class _Pieces:
+    """Mixed into the library's own kind of stream, which it asks for."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._stream:
+            yield from _cut(chunk)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._stream:
+            for piece in _cut(chunk):
+                yield piece
+
+    def close(self) -> None:
+        self._stream.close()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def _cut(chunk: bytes) -> Iterator[bytes]:
+    for start in range(0, len(chunk), PIECE_BYTES):
+        yield chunk[start : start + PIECE_BYTES]
+
+
+@cache
+def _pieces(module: Any, *, asynchronous: bool) -> type[Any]:
+    return type("Pieces", (_Pieces, module.AsyncByteStream if asynchronous else module.SyncByteStream), {})

@@ -1,0 +1,138 @@
+"""The SQLite store in numbers: what is small comes out, what is big stays in.
+
+Rows are written in the order of their claims, so a point in time has its place among them: what is long before it is
+not read. Clocks are set back now and then, hence the margin, and hence each row is asked for its own time too.
+"""
+
+import sqlite3
+from datetime import datetime
+from typing import Any, Final
+
+from samekey._core.states import Status
+from samekey._core.tally import CREATING, NAMES_A_REFERENCE, Effect, Left, Rows, Tally, told_reference
+from samekey.stores._codec import moment
+from samekey.stores._connection import BUSY_TIMEOUT_MS, Connect, Connection, read_write
+from samekey.stores._errors import from_sqlite
+from samekey.stores._files import Files
+
+_SET_BACK_SECONDS: Final = 7 * 86400.0
+"""By how much a clock may have been set back without a record being missed."""
+
+_ALWAYS: Final = float("-inf")
+
+# ?1: first id, ?2: since, ?3: operation, ?4: length of a stretch, 0 for none.
+_STRETCH: Final = "CASE WHEN ?4 = 0 THEN 0 ELSE CAST({at} AS INTEGER) / ?4 END"
+_SINCE: Final = "actions.id >= ?1 AND created_at >= ?2 AND (?3 IS NULL OR operation_name = ?3)"
+_DONE: Final = "status = 'succeeded'"
+_NAMED: Final = f"method = '{CREATING}' AND response_reference <> ''"
+_KINDS: Final = ", ".join(f"'{kind}'" for kind in NAMES_A_REFERENCE)
+_MARK: Final = told_reference("")
+
+ROWS: Final = f"""
+SELECT operation_name, {_STRETCH.format(at="created_at")}, count(*), sum({_DONE}), sum(status = 'rejected'),
+sum(attempts), sum(attempts > 1), sum(attempts > 1 AND {_DONE}), sum({_DONE} AND ({_NAMED}) IS NOT TRUE)
+FROM actions WHERE {_SINCE} GROUP BY 1, 2
+"""  # noqa: S608 - made of constants
+
+EVENTS: Final = f"""
+SELECT operation_name, {_STRETCH.format(at="at")}, kind, count(*)
+FROM events CROSS JOIN actions USING (idempotency_key)
+WHERE events.id >= ?1 AND at >= ?2 AND (?3 IS NULL OR operation_name = ?3) GROUP BY 1, 2, 3
+"""  # noqa: S608
+
+# Beside a lone min(), SQLite takes other columns from the row that has it.
+LEFT: Final = """
+SELECT operation_name, status, count(*), min(coalesce(first_sent_at, created_at)), window_seconds
+FROM actions INDEXED BY actions_unsettled
+WHERE completed_at IS NULL AND (?1 IS NULL OR operation_name = ?1) GROUP BY 1, 2
+"""
+
+_PAIRS: Final = f"""
+WITH pairs AS (
+    SELECT operation_name, origin, response_reference AS reference, identity, idempotency_key
+    FROM actions WHERE {_SINCE} AND {_DONE} AND {_NAMED}
+    UNION ALL
+    SELECT operation_name, origin, substr(detail, {len(_MARK) + 1}), identity, idempotency_key
+    FROM events CROSS JOIN actions USING (idempotency_key)
+    WHERE kind IN ({_KINDS}) AND substr(detail, 1, {len(_MARK)}) = '{_MARK}' AND length(detail) > {len(_MARK)}
+    AND method = '{CREATING}' AND {_SINCE}
+)
+"""  # noqa: S608
+_OBJECT: Final = "origin || char(10) || reference"
+
+WRITES: Final = f"""
+{_PAIRS}
+SELECT operation_name, sum(made) FROM (
+    SELECT operation_name, count(DISTINCT {_OBJECT}) AS made FROM pairs GROUP BY operation_name, identity
+) GROUP BY 1
+"""  # noqa: S608
+
+CLASHES: Final = f"""
+{_PAIRS}
+SELECT * FROM pairs
+WHERE identity IN (SELECT identity FROM pairs GROUP BY 1 HAVING min({_OBJECT}) <> max({_OBJECT}))
+OR (operation_name, origin, reference) IN (
+    SELECT operation_name, origin, reference FROM pairs GROUP BY 1, 2, 3 HAVING min(identity) <> max(identity)
+)
+"""  # noqa: S608
+
+_TABLES: Final = {"actions": "created_at", "events": "at"}
+_NEXT: Final = {
+    table: f"SELECT id, {time} FROM {table} WHERE id >= ?1 ORDER BY id LIMIT 1"  # noqa: S608
+    for table, time in _TABLES.items()
+}
+_LAST: Final = {table: f"SELECT max(id) FROM {table}" for table in _TABLES}  # noqa: S608
+
+
+def tally(
+    files: Files, connect: Connect, since: datetime | None, operation_name: str | None, stretch_seconds: int | None
+) -> Tally:
+    """Counts on a connection of its own, so that writers of this process need not wait for it.
+
+    Raises:
+        StoreUnavailableError: the store cannot be read now.
+        StoreFormatError: it is damaged.
+    """
+    try:
+        connection = connect(read_write(files.database))
+        try:
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}").fetchall()
+            connection.execute("BEGIN")  # one look: the numbers belong together
+            return _count(connection, since, operation_name, stretch_seconds)
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise from_sqlite(error, files.shown) from error
+
+
+def _count(
+    connection: Connection, since: datetime | None, operation_name: str | None, stretch_seconds: int | None
+) -> Tally:
+    at = _ALWAYS if since is None else since.timestamp()
+    first = {table: 0 if since is None else _first(connection, table, at - _SET_BACK_SECONDS) for table in _TABLES}
+    asked = (first["actions"], at, operation_name, stretch_seconds or 0)
+    rows = connection.execute(ROWS, asked).fetchall()
+    told = connection.execute(EVENTS, (first["events"], *asked[1:])).fetchall()
+    left = connection.execute(LEFT, (operation_name,)).fetchall()
+    writes = connection.execute(WRITES, asked[:3]).fetchall()
+    clashes = {Effect(*row) for row in connection.execute(CLASHES, asked[:3]).fetchall()}
+    return Tally(
+        {(name, stretch): Rows(*counts) for name, stretch, *counts in rows},
+        {(name, stretch, kind): count for name, stretch, kind, count in told},
+        {(name, Status(status)): Left(count, moment(sent), window) for name, status, count, sent, window in left},
+        dict(writes),
+        tuple(sorted(clashes)),
+    )
+
+
+def _first(connection: Connection, table: str, at: float) -> int:
+    """The first id that may be of this time or later."""
+    low, high = 0, (connection.execute(_LAST[table]).fetchone()[0] or 0) + 1
+    while low < high:
+        middle = (low + high) // 2
+        found: Any = connection.execute(_NEXT[table], (middle,)).fetchone()
+        if found is None or found[1] >= at:
+            high = middle
+        else:
+            low = found[0] + 1
+    return low

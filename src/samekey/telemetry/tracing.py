@@ -1,0 +1,109 @@
+"""Where OpenTelemetry is told what happens, if the program uses it; otherwise all of this is nothing.
+
+"Uses it" means that `opentelemetry.trace` has been imported: who has not imported it can have no exporter either. Nothing
+here imports it, so that it costs a program without it a look into a dictionary.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from samekey._core.model import Failure, Record, Reply
+    from samekey._core.steps import Send
+    from samekey.errors import SamekeyError
+    from samekey.telemetry.otel import Observer
+
+API: Final = "opentelemetry.trace"
+TIMED: Final = frozenset({"claim", "renew", "settle"})
+"""Verbs of the store whose time is told; the others wait, or are not on the way of an action."""
+
+
+class Span(Protocol):
+    """A stretch of an action's time."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    def headers(self, _client: Any, _module: Any, /) -> Mapping[str, str]:
+        """Of an action: the trace header that its every send is to carry; none where nobody has asked for one."""
+
+    def finished(self, record: Record | None, error: SamekeyError | None, *, replayed: bool, recovered: bool) -> None:
+        """Of an action: how it ended."""
+
+    def brought(self, reply: Reply | None, failure: Failure | None, error: BaseException | None) -> None:
+        """Of an attempt: what came of it."""
+
+
+class _Nothing:
+    """A span that nobody sees."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def headers(self, _client: Any, _module: Any, /) -> Mapping[str, str]:
+        return {}
+
+    def finished(self, record: Record | None, error: SamekeyError | None, *, replayed: bool, recovered: bool) -> None:
+        pass
+
+    def brought(self, reply: Reply | None, failure: Failure | None, error: BaseException | None) -> None:
+        pass
+
+
+_NOTHING: Final = _Nothing()
+
+
+def used() -> bool:
+    """Whether the program uses OpenTelemetry."""
+    return sys.modules.get(API) is not None
+
+
+def action(operation_name: str) -> Span:
+    """Around an action, from before its claim to its end."""
+    return _observer().action(operation_name) if used() else _NOTHING
+
+
+def attempt(step: Send) -> Span:
+    """Around one send."""
+    return _observer().attempt(step) if used() else _NOTHING
+
+
+def verb(name: str) -> Span:
+    """Around one verb of the store."""
+    return _observer().verb(name) if used() and name in TIMED else _NOTHING
+
+
+def context() -> str | None:
+    """The W3C trace context of where we are, to be kept in the record; None if there is none."""
+    return _observer().context() if used() else None
+
+
+def count(event: str, operation_name: str, error: str | None = None) -> None:
+    """Counts one event of the log."""
+    if used():
+        _observer().count(event, operation_name, error)
+
+
+def prevented(way: str, operation_name: str) -> None:
+    """Counts one duplicate that was prevented."""
+    if used():
+        _observer().prevented(way, operation_name)
+
+
+def _observer() -> Observer:
+    from samekey.telemetry.otel import OBSERVER
+
+    return OBSERVER
