@@ -90,6 +90,7 @@ ABOUT_THE_KEY = (
     b'{"type": "https://api.example/errors/IDEMPOTENCY-conflict"}',
     b"Keys for idempotent requests can only be used with the same parameters they were first used with.",
 )
+RUNNING = (b"An identical request is already in progress.", b'{"error": "this order is being processed"}')
 ABOUT_THE_REQUEST = (
     b'{"detail": "a customer with this e-mail address exists"}',
     b'{"detail": [{"loc": ["body", "total"], "msg": "Input should be a valid decimal"}]}',
@@ -110,6 +111,14 @@ def test_a_refusal_of_the_key_itself_is_unknown_where_nobody_has_declared_what_i
     for profile in (KEYLESS, STRIPE):
         known = judge(profile, Contract(), Reply(status, JSON, body), alone=True, json_sent=True, now=T0)
         assert known.kind is not Kind.UNKNOWN
+
+
+@pytest.mark.parametrize("body", RUNNING)
+def test_a_409_that_speaks_of_a_running_request_is_asked_again_under_the_key(body: bytes) -> None:
+    found = judge(GENERIC, Contract(), Reply(409, JSON, body), alone=True, json_sent=True, now=T0)
+    assert (found.kind, found.resend, found.review) == (Kind.UNKNOWN, True, "")
+    other = judge(GENERIC, Contract(), Reply(422, JSON, body), alone=True, json_sent=True, now=T0)
+    assert other.kind is Kind.REFUSED
 
 
 @pytest.mark.parametrize("body", ABOUT_THE_REQUEST)
