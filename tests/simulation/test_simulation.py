@@ -23,17 +23,18 @@ EXPLAINED = 3
 
 SOMETIMES = (
     "claim_error", "clock_jump", "contradiction", "crash after claim", "crash after renew", "crash after send",
-    "crash after settle", "crash before claim", "crash before get", "crash before look-up", "crash before renew",
-    "crash before send", "crash before settle", "error", "error_done", "interrupt", "interrupt between steps", "late",
-    "crash before purge", "crash before resolve", "look-up absent", "look-up found", "lost_reply", "lost_request", "new generation", "not_sent", "power_loss",
-    "recover", "recover pending", "recovered", "refused", "renew_error", "renew_failed", "review clock_jumped",
+    "crash after settle", "crash before claim", "crash before get", "crash before look-up", "crash before purge",
+    "crash before renew", "crash before resolve", "crash before send", "crash before settle", "error", "error_done",
+    "interrupt", "interrupt between steps", "late", "look-up absent", "look-up found", "lost_reply", "lost_request",
+    "new generation", "not_sent", "power_loss", "purged", "recover", "recover pending", "recovered", "refused",
+    "refused did-not-happen", "refused try-again", "renew_error", "renew_failed", "resolve abandon",
+    "resolve did-not-happen", "resolve happened", "resolve refused", "resolve try-again", "review clock_jumped",
     "review effect_after_close", "review keyless", "review look_up_absent", "review look_up_inconclusive",
     "review refused_after_unknown", "review server_error", "review window_closed", "settle_error", "settle_failed",
-    "slow", "told ActionInProgressError", "told ActionRejectedError", "told DuplicateActionError",
-    "told ActionAbandonedError", "told UsageError", "told of a tombstone success", "told of a tombstone ActionRejectedError",
-    "purged", "refused did-not-happen", "refused try-again", "resolve abandon", "resolve did-not-happen", "resolve happened",
-    "resolve refused", "resolve try-again", "told KeyReusedError", "told NeedsReviewError", "told NotSentError", "told OutcomeUnknownError",
-    "told StoreUnavailableError", "told success", "too_late", "unrecorded",
+    "slow", "told ActionAbandonedError", "told ActionInProgressError", "told ActionRejectedError",
+    "told DuplicateActionError", "told KeyReusedError", "told NeedsReviewError", "told NotSentError",
+    "told OutcomeUnknownError", "told StoreUnavailableError", "told UsageError",
+    "told of a tombstone ActionRejectedError", "told of a tombstone success", "told success", "too_late", "unrecorded",
 )  # fmt: skip
 """Rare paths that a run of this size must have taken; otherwise it proves less than it says."""
 
