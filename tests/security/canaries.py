@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
@@ -86,8 +86,8 @@ class Trail:
     def look_around(self) -> None:
         """Notes how all our objects show themselves."""
         for thing in gc.get_objects():
-            module = type(thing).__module__
-            if isinstance(module, str) and module.startswith("samekey.") and not module.startswith("samekey.testing"):
+            module = str(type(thing).__module__)
+            if module.startswith("samekey.") and not module.startswith("samekey.testing"):
                 with suppress(AttributeError):  # one that another thread is making just now
                     self.shown.append(repr(thing))
 
@@ -202,8 +202,7 @@ class Runs:
         }
         if self.portal is None:
             return samekey.Client(url, **(defaults | options))
-        client: Any = View(self.portal, samekey.AsyncClient(url, **(defaults | options)))
-        return client
+        return cast("samekey.Client", View(self.portal, samekey.AsyncClient(url, **(defaults | options))))
 
     def one(
         self, name: str, client: samekey.Client, number: int, *, operation: Any = order, made: Any = None
