@@ -9,10 +9,10 @@ import os
 import selectors
 import threading
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 import psycopg
-from psycopg import AsyncConnection, Connection, sql
+from psycopg import AsyncConnection, sql
 
 FIRST_LOOK: Final = 0.01
 SLOWEST_LOOK: Final = 0.25
