@@ -3,8 +3,8 @@
 Both POST over httpx to a server in a process of its own. The bare contender inserts a row before and updates it after,
 each a commit of its own: a row with one unique key and, as one text, what samekey's row has in it at that time, over one
 connection per process. It is measured twice: with the server's own durability for both commits, and as samekey has it, where the
-settlement does not wait for the disk. The bar is against the second, faster one. Rounds are interleaved; figures are medians. The server's
-data is on disk (`--dir`), with its ordinary settings. Exits with 1 if a bar does not hold.
+settlement does not wait for the disk. The bar is against the second, faster one. Rounds are interleaved; figures are medians. The
+server's data is on disk (`--dir`), with its ordinary settings. Exits with 1 if a bar does not hold.
 """
 
 import subprocess

@@ -64,9 +64,11 @@ def test_a_client_leaves_none(tmp_path: Path) -> None:
 
         def use(number: int) -> None:
             path = tmp_path / f"{number}.db"
-            with samekey.Client(server.url, window=timedelta(days=1), store=str(path)) as client:
-                with client.action("create_order", scope={"order": 1}) as action:
-                    action.post("/orders", json={})
+            with (
+                samekey.Client(server.url, window=timedelta(days=1), store=str(path)) as client,
+                client.action("create_order", scope={"order": 1}) as action,
+            ):
+                action.post("/orders", json={})
 
         leaves_no_descriptor(use)
 
