@@ -185,26 +185,25 @@ class Database:
         """Empties the log and lets go of everything; a later verb opens it again."""
         self.keeper.stop()
         with self._mutex:
-            if self._connection is not None:
-                self._close_locked()
+            self._close_locked()
 
     def close_at_last(self) -> None:
         """The same when the store is collected or the process ends, unless a verb is stuck just then."""
         self.keeper.stop()
         if self._mutex.acquire(timeout=_LAST_PATIENCE):
             try:
-                if self._connection is not None:
-                    self._close_locked()
+                self._close_locked()
             finally:
                 self._mutex.release()
 
     def _close_locked(self) -> None:
         try:
             # Every acknowledged commit is in the log; if it cannot be emptied now, whoever opens it next does it.
-            with suppress(StoreError):
-                self._locked_out(self._empty_and_drop)
+            if self._connection is not None:
+                with suppress(StoreError):
+                    self._locked_out(self._empty_and_drop)
         finally:
-            self._lock.close()
+            self._lock.close()  # which one that could not be opened has too
 
     def _empty_and_drop(self) -> None:
         try:
