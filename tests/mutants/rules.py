@@ -229,13 +229,6 @@ RULES = (
         "    if plan.recovering is None:\n        error = words.not_sent(",
     ),
     rule(
-        "r12_a_decision_about_what_has_changed",
-        "R12",
-        "stores/_rulings.py",
-        "    if not matches(row, resolution.expect) or may_be_sending(",
-        "    if may_be_sending(",
-    ),
-    rule(
         "r13_an_identity_has_several_spellings",
         "R13",
         "_core/keys.py",
