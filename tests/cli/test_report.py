@@ -101,6 +101,8 @@ def test_it_fits_and_every_chart_is_seen(browser: Browser, html: Path, scheme: A
         " * document.querySelector('.chart').getBoundingClientRect().width / 720"
     )
     assert size >= 9  # pixels, as they come out on the screen
+    hidden = tab.evaluate("[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth).length")
+    assert hidden == 0 or width < 1100  # no column of a table is out of sight
     picture = tab.screenshot(full_page=True)
     assert len(picture) > 20_000
     tab.context.close()
@@ -158,6 +160,11 @@ def test_it_prints_in_light_on_few_pages(browser: Browser, html: Path) -> None:
     assert ground == "rgb(255, 255, 255)"
     ink = tab.evaluate("getComputedStyle(document.querySelector('.hint')).color")
     assert contrast(ink, ground) >= 4.5
+    tab.set_viewport_size({"width": 718, "height": 1000})  # A4 less its margins
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 718
+    shown = tab.locator("h2").all_inner_texts()
+    assert "By operation" in shown
+    assert not tab.locator("h2", has_text="What the numbers mean").is_visible()  # nothing to unfold on paper
     printed = tab.pdf(format="A4", print_background=True)
     assert 1 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 6
     tab.context.close()

@@ -126,8 +126,8 @@ RULES = (
         "r7_a_refusal_is_not_synced",
         "R7",
         "_core/verdicts.py",
-        "        durable=True,\n        result=result_of(reply, None,",
-        "        durable=False,\n        result=result_of(reply, None,",
+        "        durable=True,\n        result=withheld(result_of(reply, None,",
+        "        durable=False,\n        result=withheld(result_of(reply, None,",
     ),
     rule(
         "r7b_no_settlement_of_a_success_is_synced",

@@ -13,18 +13,22 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
 import samekey
 from samekey.testing import Fault, FlakyServer
 from tests.client.conftest import AT_ONCE, ONCE
+from tests.client.views import View
+
+if TYPE_CHECKING:
+    from anyio.from_thread import BlockingPortal
 
 PLACES = (
     "authorization", "header", "client-header", "cookie", "client-cookie", "user", "password", "auth", "param",
     "client-param", "query", "fragment", "body", "form", "file", "declared", "declared-query", "answer", "proxy",
-    "environment", "illegal", "option", "reconcile", "bad-url",
+    "environment", "illegal", "option", "reconcile", "bad-url", "store-url", "vendor",
 )  # fmt: skip
 """Where a secret may be given. A scope is no such place: it is stored and shown, as its documentation says."""
 
@@ -69,18 +73,20 @@ class Trail:
         keys: of the actions.
         errors: what users got, by the run's name.
         shown: representations of all objects of ours that lived while a request was under way and when it was over.
+        stats: what `client.stats()` told.
         logged: every log line of every logger, with all its fields.
     """
 
     keys: list[str] = field(default_factory=list)
     errors: dict[str, BaseException] = field(default_factory=dict)
     shown: list[str] = field(default_factory=list)
+    stats: list[samekey.Stats] = field(default_factory=list)
     logged: list[str] = field(default_factory=list)
 
     def look_around(self) -> None:
         """Notes how all our objects show themselves."""
         for thing in gc.get_objects():
-            module = type(thing).__module__
+            module = str(type(thing).__module__)
             if module.startswith("samekey.") and not module.startswith("samekey.testing"):
                 with suppress(AttributeError):  # one that another thread is making just now
                     self.shown.append(repr(thing))
@@ -99,7 +105,9 @@ class _Listener(logging.Handler):
 
 @contextmanager
 def listening(trail: Trail) -> Iterator[None]:
-    """Every log line, whatever its level."""
+    """Every log line, whatever its level. What was there before is not looked at each time: that took most of it."""
+    gc.collect()
+    gc.freeze()
     root, handler = logging.getLogger(), _Listener(trail)
     level = root.level
     root.addHandler(handler)
@@ -109,6 +117,7 @@ def listening(trail: Trail) -> Iterator[None]:
     finally:
         root.removeHandler(handler)
         root.setLevel(level)
+        gc.unfreeze()
 
 
 class Illegal(httpx.Auth):
@@ -135,6 +144,7 @@ form = samekey.Operation("form", scope=("number",), duplicates="reject", secret_
 doubtful = samekey.Operation(
     "doubtful", scope=("number",), reconcile=refuse_to_say, on_server_error="review", secret_response=("/data",)
 )
+vendor = samekey.Operation("vendor", scope=("number",), secret_response=("/data",))
 
 
 def write() -> dict[str, Any]:
@@ -156,13 +166,27 @@ def file_write() -> dict[str, Any]:
     return {"url": "/orders", "files": {"doc": ("a.txt", BytesIO(canary("file").encode()))}}
 
 
+def vendor_write() -> dict[str, Any]:
+    """What a vendor's SDK sends through its own HTTP client."""
+    secret = canary("vendor")
+    return {"params": {"q": secret}, "json": {"iban": secret}, "headers": {"Authorization": secret}}
+
+
 @dataclass
 class Runs:
-    """Carries the secrets through every kind of end. At last every action is settled."""
+    """Carries the secrets through every kind of end. At last every action is settled.
+
+    Attributes:
+        server: the API.
+        store: where the store is.
+        trail: what is left beside it.
+        portal: the event loop of asynchronous clients; None for synchronous ones.
+    """
 
     server: FlakyServer
     store: Path
     trail: Trail
+    portal: BlockingPortal | None = None
 
     def connect(self, **options: Any) -> samekey.Client:
         url = self.server.url.replace("http://", f"http://{canary('user')}:{canary('password')}@")
@@ -174,8 +198,11 @@ class Runs:
             "headers": {"X-Client-Token": canary("client-header")},
             "cookies": {"session": canary("client-cookie")},
             "timeout": 5,
+            "verify": False,
         }
-        return samekey.Client(url, **(defaults | options))
+        if self.portal is None:
+            return samekey.Client(url, **(defaults | options))
+        return cast("samekey.Client", View(self.portal, samekey.AsyncClient(url, **(defaults | options))))
 
     def one(
         self, name: str, client: samekey.Client, number: int, *, operation: Any = order, made: Any = None
@@ -199,6 +226,7 @@ class Runs:
         with self.connect() as client:
             self.ends(client)
             self.faults_of_callers(client)
+        self.vendor()
         self.without_a_way()
         self.settle()
 
@@ -244,13 +272,43 @@ class Runs:
         self.one("elsewhere", client, 1, made=write() | {"url": f"http://127.0.0.1:9/?token={canary('bad-url')}"})
         self.one("illegal", client, 21, made=write() | {"auth": Illegal()})
 
+    def vendor(self, *, settling: bool = False) -> None:
+        """A vendor's SDK whose HTTP client is ours below: one send that succeeds, and one whose answer is lost."""
+        given: dict[str, Any] = {"window": timedelta(days=1), "store": self.store, "retry": ONCE, "verify": False}
+        if not settling:
+            self.server.script(Fault.REJECT(200, {}), Fault.COMMIT_THEN_DROP)
+        for number in (30, 31):
+            action = samekey.action(vendor, scope={"number": number})
+            try:
+                if self.portal is None:
+                    with httpx.Client(transport=samekey.Transport(**given), base_url=self.server.url) as http, action:
+                        http.post("/orders", **vendor_write())
+                else:
+                    self.portal.call(self._vendor, action, given)
+            except samekey.SamekeyError as error:
+                self.trail.errors[f"vendor {number}"] = error
+            self.trail.shown.append(repr(action))
+
+    async def _vendor(self, action: samekey.AmbientAction, given: dict[str, Any]) -> None:
+        transport = samekey.AsyncTransport(**given)
+        async with httpx.AsyncClient(transport=transport, base_url=self.server.url) as http:
+            with action:
+                await http.post("/orders", **vendor_write())
+
     def without_a_way(self) -> None:
         """Nothing reaches the API."""
         proxy = f"http://me:{canary('proxy')}@127.0.0.1:9"
         with self.connect(proxy=proxy, trust_env=False, retry=ONCE) as client:
             self.one("proxy", client, 22)
-        with self.connect(store=Path("/proc") / "samekey.db", retry=ONCE) as client:
-            self.one("store", client, 23)
+        secret = canary("store-url")
+        places = {
+            "store": Path("/proc") / "samekey.db",
+            "postgres": f"postgresql://me:{secret}@127.0.0.1:9/x?connect_timeout=1&options={secret}",
+            "redis": f"redis://me:{secret}@127.0.0.1:9/0",
+        }
+        for name, place in places.items():
+            with self.connect(store=place, retry=ONCE) as client:
+                self.one(name, client, 23)
         try:
             self.connect(secret="", window=None)
         except samekey.SamekeyError as error:
@@ -263,6 +321,8 @@ class Runs:
             self.one("settled 9", client, 9)
             self.one("settled 21", client, 21)
             self.one("settled 22", client, 22)
+            self.trail.stats += [client.stats(), client.stats(since=timedelta(days=1), operation="order")]
+        self.vendor(settling=True)
 
 
 def told(error: BaseException) -> str:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import pickle
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
+from opentelemetry.trace import SpanKind
 from pydantic import SecretStr
 
 import samekey
 from samekey.cli.app import app, run
 from samekey.stores import SQLiteStore
+from samekey.telemetry import otel
 from samekey.testing import FlakyServer
 from tests.cli.served import served, visitor, where
 from tests.client.test_secrets_at_rest import stored_bytes
+from tests.client.views import event_loop
 from tests.security.canaries import (
     CANARIES,
     PLACES,
@@ -27,11 +32,23 @@ from tests.security.canaries import (
     pickled,
     told,
 )
+from tests.telemetry.conftest import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 KEY: Final = "{key}"
+STORE: Final = "{store}"
+NEW: Final = "{new}"
+"""Stand for each action's key, the store, and the folder in which commands may make files."""
+
+SERVERS: Final = [
+    f"postgresql://me:{CANARIES['store-url']}@127.0.0.1:9/x?connect_timeout=1&options={CANARIES['store-url']}",
+    f"redis://me:{CANARIES['store-url']}@127.0.0.1:9/0",
+]
+"""Nobody is there."""
+
 COMMANDS: Final[dict[str, list[list[str]]]] = {
     "list": [[], ["--json"], ["--status", "succeeded"]],
     "show": [[KEY], [KEY, "--json"]],
@@ -43,6 +60,17 @@ COMMANDS: Final[dict[str, list[list[str]]]] = {
     "purge": [[], ["--json"]],
     "reencrypt": [[], ["--json"]],
     "export": [[]],
+    "stats": [[], ["--json"], ["--prometheus"], ["--prometheus", "--output", f"{NEW}/samekey.prom"]],
+    "audit": [[], ["--json"]],
+    "report": [["--html", f"{NEW}/report.html"], ["--html", f"{NEW}/report.html", "--json"]],
+    "migrate": [[], ["--json"], *(["--store", url] for url in SERVERS)],
+    "copy": [
+        ["--from", STORE, "--to", f"{NEW}/copy/samekey.db"],
+        ["--from", STORE, "--to", f"{NEW}/copy/samekey.db", "--json"],
+        ["--from", STORE, "--to", f"{NEW}/copy/samekey.db", "--dry-run"],
+        *(["--from", STORE, "--to", url] for url in SERVERS),
+        *(["--from", url, "--to", f"{NEW}/none.db"] for url in SERVERS),
+    ],
 }
 """What is run of each command that reads a store. A new command of that kind has its line here."""
 WITHOUT_A_STORE: Final = {"contract", "providers", "probe", "demo"}
@@ -57,15 +85,31 @@ _state: dict[str, Any] = {}
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+def seen() -> Iterator[Seen]:
+    """What OpenTelemetry got of it, where httpx is instrumented."""
+    seen, instrumentor = Seen(), HTTPXClientInstrumentor()
+    instrumentor.instrument(tracer_provider=seen.provider, meter_provider=seen.meters)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(otel, "OBSERVER", seen.observer)
+        yield seen
+    instrumentor.uninstrument()
+    seen.provider.shutdown()
+    seen.meters.shutdown()
+
+
+@pytest.fixture(scope="module", params=["sync", "asyncio"])
+def runs(request: pytest.FixtureRequest, seen: Seen, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     before = dict(os.environ)
     os.environ.update(environment())
     path = tmp_path_factory.mktemp("canaries") / "store" / "samekey.db"
     trail = Trail()
+    seen.exporter.clear()
     try:
-        with FlakyServer() as server:
+        with ExitStack() as stack:
+            server = stack.enter_context(FlakyServer())
+            portal = None if request.param == "sync" else stack.enter_context(event_loop(request.param))
             _state.update(server=server, path=path)
-            runs = Runs(server, path, trail)
+            runs = Runs(server, path, trail, portal)
             with listening(trail):
                 runs.all()
             yield runs
@@ -88,6 +132,7 @@ def test_the_secrets_were_given_and_sent(runs: Runs) -> None:
         "reconcile",
         "answer",
         "user",
+        "store-url",
     }
     assert set(PLACES) - set(found_in(sent)) == never
 
@@ -122,7 +167,12 @@ def test_no_secret_is_in_a_pickle_of_it(runs: Runs) -> None:
 
 def test_no_secret_is_in_how_an_object_shows_itself(runs: Runs) -> None:
     kinds = {text.removeprefix("<").partition("(")[0].partition(" ")[0] for text in runs.trail.shown}
-    assert kinds >= {"Plan", "Prepared", "Outgoing", "Send", "Action", "Record", "Client", "SQLiteStore", "Exchange"}
+    mine = (
+        {"Action", "Client", "SQLiteStore"}
+        if runs.portal is None
+        else {"AsyncAction", "AsyncClient", "AsyncSQLiteStore"}
+    )
+    assert kinds >= {"Plan", "Prepared", "Outgoing", "Send", "Record", "Exchange", "Address"} | mine
     assert {text[:200] for text in runs.trail.shown if found_in(text)} == set()
 
 
@@ -131,6 +181,28 @@ def test_no_secret_is_in_a_log_line_of_any_level(runs: Runs) -> None:
     shown = [line for line in runs.trail.logged if "'name': 'samekey'" in line or "'name': 'httpx'" in line]
     assert len(shown) > 20
     assert {place for line in runs.trail.logged for place in found_in(line)} == set()
+
+
+def test_no_secret_is_in_a_span_or_a_metric(runs: Runs, seen: Seen) -> None:
+    assert runs.trail.keys
+    spans = [span.to_json() for span in seen.spans()]
+    attributes = {name for span in seen.spans() for name in span.attributes or {}}
+    assert {span.kind for span in seen.spans()} == {SpanKind.INTERNAL, SpanKind.CLIENT}
+    assert any(span.links for span in seen.spans())
+    assert attributes >= {"url.full", "samekey.key.digest", "error.type", "http.request.resend_count"}
+    data = seen.reader.get_metrics_data()
+    assert data is not None
+    assert seen.units().keys() >= {"samekey.action.duration", "samekey.events", "samekey.duplicates.prevented"}
+    assert {place for text in [*spans, data.to_json()] for place in found_in(text)} == set()
+    assert [key for key in runs.trail.keys if any(key in text for text in [*spans, data.to_json()])] == []
+
+
+def test_no_secret_is_in_the_signals(runs: Runs) -> None:
+    whole, orders = runs.trail.stats
+    assert whole.actions > orders.actions > 5
+    for stats in runs.trail.stats:
+        assert pickle.loads(pickled(stats)) == stats
+        assert found_in(repr(stats).encode() + pickled(stats)) == []
 
 
 def test_no_secret_is_stored_once_all_is_settled(runs: Runs) -> None:
@@ -158,20 +230,31 @@ def test_every_command_that_reads_a_store_is_looked_at() -> None:
 
 
 def test_no_command_shows_a_secret(
-    runs: Runs, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    runs: Runs, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name, value in environment().items():
         monkeypatch.setenv(name, value)
+    stands = {STORE: str(runs.store), NEW: str(tmp_path)}
     shown: dict[str, list[str]] = {}
     for name, calls in COMMANDS.items():
         for arguments in calls:
             for key in runs.trail.keys if KEY in arguments else [""]:
-                given = [key if argument == KEY else argument for argument in arguments]
-                run([name, *given, *([] if "--client" in given else ["--store", str(runs.store)])])
+                given = [replaced(argument, stands | {KEY: key}) for argument in arguments]
+                place = [] if {"--client", "--store", "--from"} & set(given) else ["--store", str(runs.store)]
+                run([name, *given, *place])
                 out, err = capfd.readouterr()
-                assert out + err
+                assert out + err or "--output" in given
                 shown[f"{name} {given}"] = found_in(out + err)
     assert {command: places for command, places in shown.items() if places} == {}
+    files = {str(path.relative_to(tmp_path)): path for path in tmp_path.rglob("*") if path.is_file()}
+    assert files.keys() >= {"samekey.prom", "report.html", "copy/samekey.db"}
+    assert {name: found for name, path in files.items() if (found := found_in(path.read_bytes()))} == {}
+
+
+def replaced(argument: str, stands: dict[str, str]) -> str:
+    for name, value in stands.items():
+        argument = argument.replace(name, value)
+    return argument
 
 
 def test_no_page_of_the_review_desk_shows_a_secret(runs: Runs) -> None:

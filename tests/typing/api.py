@@ -44,7 +44,7 @@ async def on_an_event_loop(other: httpx2.AsyncClient) -> None:
         assert_type(await client.recover(limit=3), samekey.Recovery)
         async with client.batch().action("create_order", scope={"cart": "c-9"}) as action:
             assert_type(await action.put("/orders"), httpx.Response)
-    second = samekey.AsyncClient(http=other, window=timedelta(days=1))
+    second = samekey.AsyncClient(http=other, window=timedelta(days=1), encryption=["new", b"old"])
     async with second.action("create_order", scope={"cart": "c-9"}) as other_action:
         assert_type(await other_action.post("/orders"), httpx2.Response)
     httpx.AsyncClient(transport=samekey.AsyncTransport(provider="increase"))
@@ -57,6 +57,9 @@ async def look_up_async(http: httpx.AsyncClient, record: samekey.Record) -> same
 
 
 samekey.Operation("create_order", reconcile=look_up_async)
+samekey.Client("https://api.shop.example", provider="stripe-v1", encryption="keyring")
+samekey.Transport(provider="increase", encryption=b"key")
+samekey.AsyncTransport(provider="increase", encryption=("new", "old"))
 
 # --- contracts ------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ class Phase(Protocol):
         sends: how often a request's headers were begun.
         tls: whether a TLS handshake was begun and not completed.
         answering: whether the answer's headers had come.
-        status: the status in them.
+        status: the status in them; 0 if nobody has told.
         timeouts: the attempt's time-outs in seconds.
     """
 
@@ -61,7 +61,8 @@ def summarise(error: BaseException, phase: Phase) -> str:
     if "TimeoutException" in names:
         return _timed_out(names, phase)
     if names[0] == "AnswerTooLongError":
-        return f"HTTP {phase.status}, and an answer too long to be read"
+        # Where the client's transport is a double, nobody has told the status.
+        return f"{f'HTTP {phase.status}, and ' if phase.status else ''}an answer too long to be read"
     for name in names:
         if name in _BY_NAME:
             return _BY_NAME[name]

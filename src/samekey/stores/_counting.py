@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from samekey._core.states import Status
-from samekey._core.tally import CREATING, NAMES_A_REFERENCE, Effect, Left, Rows, Tally, told_reference
+from samekey._core.tally import CREATING, NAMES_A_REFERENCE, Effect, Left, Rows, Tally, objects, told_reference
 from samekey.stores._codec import moment
 from samekey.stores._connection import BUSY_TIMEOUT_MS, Connect, Connection, read_write
 from samekey.stores._errors import from_sqlite
@@ -47,8 +47,12 @@ FROM actions INDEXED BY actions_unsettled
 WHERE completed_at IS NULL AND (?1 IS NULL OR operation_name = ?1) GROUP BY 1, 2
 """
 
-_PAIRS: Final = f"""
-WITH pairs AS (
+_ONCE: Final = "MATERIALIZED" if sqlite3.sqlite_version_info >= (3, 35) else ""
+"""Older ones do not know the word, and collect the pairs anew wherever they are named."""
+
+# A pair that is alone with its action and with its object is only counted; the others come out, a repeated one too.
+EFFECTS: Final = f"""
+WITH pairs AS {_ONCE} (
     SELECT operation_name, origin, response_reference AS reference, identity, idempotency_key
     FROM actions WHERE {_SINCE} AND {_DONE} AND {_NAMED}
     UNION ALL
@@ -57,22 +61,12 @@ WITH pairs AS (
     WHERE kind IN ({_KINDS}) AND substr(detail, 1, {len(_MARK)}) = '{_MARK}' AND length(detail) > {len(_MARK)}
     AND method = '{CREATING}' AND {_SINCE}
 )
-"""  # noqa: S608
-_OBJECT: Final = "origin || char(10) || reference"
-
-WRITES: Final = f"""
-{_PAIRS}
-SELECT operation_name, sum(made) FROM (
-    SELECT operation_name, count(DISTINCT {_OBJECT}) AS made FROM pairs GROUP BY operation_name, identity
-) GROUP BY 1
-"""  # noqa: S608
-
-CLASHES: Final = f"""
-{_PAIRS}
-SELECT * FROM pairs
-WHERE identity IN (SELECT identity FROM pairs GROUP BY 1 HAVING min({_OBJECT}) <> max({_OBJECT}))
+SELECT count(*), operation_name, '', '', '', '' FROM pairs GROUP BY operation_name
+UNION ALL
+SELECT 0, * FROM pairs
+WHERE identity IN (SELECT identity FROM pairs GROUP BY 1 HAVING count(*) > 1)
 OR (operation_name, origin, reference) IN (
-    SELECT operation_name, origin, reference FROM pairs GROUP BY 1, 2, 3 HAVING min(identity) <> max(identity)
+    SELECT operation_name, origin, reference FROM pairs GROUP BY 1, 2, 3 HAVING count(*) > 1
 )
 """  # noqa: S608
 
@@ -114,15 +108,26 @@ def _count(
     rows = connection.execute(ROWS, asked).fetchall()
     told = connection.execute(EVENTS, (first["events"], *asked[1:])).fetchall()
     left = connection.execute(LEFT, (operation_name,)).fetchall()
-    writes = connection.execute(WRITES, asked[:3]).fetchall()
-    clashes = {Effect(*row) for row in connection.execute(CLASHES, asked[:3]).fetchall()}
+    writes, clashes = _effects(connection.execute(EFFECTS, asked[:3]).fetchall())
     return Tally(
         {(name, stretch): Rows(*counts) for name, stretch, *counts in rows},
         {(name, stretch, kind): count for name, stretch, kind, count in told},
         {(name, Status(status)): Left(count, moment(sent), window) for name, status, count, sent, window in left},
-        dict(writes),
-        tuple(sorted(clashes)),
+        writes,
+        clashes,
     )
+
+
+def _effects(rows: list[Any]) -> tuple[dict[str, int], tuple[Effect, ...]]:
+    """How many pairs of an action and an object there are by operation, and those that are not alone."""
+    writes = {name: count for count, name, *_ in rows if count}
+    told = [Effect(*row) for count, *row in rows if not count]
+    distinct = set(told)
+    for effect in told:
+        writes[effect.operation_name] -= 1
+    for effect in distinct:
+        writes[effect.operation_name] += 1
+    return writes, tuple(sorted(effect for group in objects(distinct) if len(group) > 1 for effect in group))
 
 
 def _first(connection: Connection, table: str, at: float) -> int:

@@ -1,6 +1,7 @@
 """Where a store in PostgreSQL is, as the user wrote it, and how to get there."""
 
 import re
+from dataclasses import field
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -39,10 +40,10 @@ class Address:
         prepare: whether statements are prepared on the server; None where it depends on what is in between.
     """
 
-    conninfo: str
+    conninfo: str = field(repr=False)
     schema: str
     location: str
-    password: str | None
+    password: str | None = field(repr=False)
     prepare: bool | None
 
     @classmethod

@@ -66,6 +66,7 @@ def translated(
         uncertain: whether what was asked may have happened all the same.
         secret: the password, should the server repeat it.
     """
+    _forget_connections(error)
     why = told(error, secret)
     if isinstance(error, errors.UniqueViolation):
         return key_of_another(location, so)
@@ -80,6 +81,19 @@ def translated(
         f"the store {location} cannot be used ({why}), {so}; see whether the server is up, and run it again.",
         uncertain=uncertain,
     )
+
+
+def _forget_connections(error: BaseException) -> None:
+    """Takes the failed connection from an error and from what led to it: psycopg keeps it there, with its password."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        link = waiting.pop()
+        if link is not None and id(link) not in seen:
+            seen.add(id(link))
+            waiting += [link.__cause__, link.__context__]
+            if isinstance(link, psycopg.Error):
+                link._pgconn = None  # noqa: SLF001 - `pgconn` is a property over it; psycopg's own pickles lack it too
 
 
 def key_of_another(location: str, so: str = NOTHING_SENT) -> StoreFormatError:

@@ -166,7 +166,8 @@ def _charts(report: Report) -> tuple[Markup, ...]:
             tag("p", f"Attempts of dead processes taken over: {sum(counted(*TAKEN_OVER)):,}.", class_="hint"),
         ),
         _chart(
-            report, "trouble", "Conflicts, expired keys and budget stops", "what was not sent",
+            report, "trouble", "Conflicts, expired keys and budget stops",
+            "begins with other data, resends that came too late, and runs that ended early",
             [
                 Series("conflicts", "c5", counted(*CONFLICTS)),
                 Series("expired-key blocks", "c4", counted("expired_key")),
@@ -189,7 +190,7 @@ def _chart(
     return tag(
         "section",
         tag("h2", title),
-        tag("p", f"{hint[:1].upper()}{hint[1:]}, per {time.unit}.{cut}", class_="hint"),
+        tag("p", f"{hint[:1].upper()}{hint[1:]}, per {time.unit} (UTC).{cut}", class_="hint"),
         _legend(series),
         tag("figure", columns(title, f"Columns per {time.unit}: {sums}.", labels, series, name)),
         more,
@@ -336,7 +337,7 @@ def _definitions() -> Markup:
         for signal in SIGNALS.values()
     ]
     words = tag("details", tag("summary", "Definitions, what moves them, and what to do"), tag("dl", *items))
-    return tag("section", tag("h2", "What the numbers mean"), words)
+    return tag("section", tag("h2", "What the numbers mean"), words, class_="screen")
 
 
 def _numbers(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
