@@ -63,8 +63,8 @@ class AllVerbs(Verbs):
                 return False if found == record and tuple(events) == entry.events else None
             if same_key:
                 return None
-            events = tuple((record, event) for event in entry.events)
-            change = Change((record,), events, moments=calls.by_sender(record))
+            told = tuple((record, event) for event in entry.events)
+            change = Change((record,), told, moments=calls.by_sender(record))
             reply = yield calls.write(self.keys, self.id, record.identity, state, secrets.token_hex(8), change)
             if reply == calls.OK:
                 return True
