@@ -20,7 +20,8 @@ from tests.servers.redis import free_port
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAGE = Path(__file__).parents[2] / "docs" / "tutorial" / "first-action.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "tutorial" / "first-action.md"
 BLOCK = re.compile(
     r'^```(?P<kind>sh|text|python title="(?P<name>\w+\.py)")\n(?P<text>.*?)^```$', re.MULTILINE | re.DOTALL
 )
@@ -132,3 +133,15 @@ def test_the_tutorial_says_what_a_reader_sees_who_does_all_of_it(reader: Reader)
     assert shown == 7
     made = [line.split()[2] for line in reader.shop_says()]
     assert made == ["order_1", "order_2", "order_3"]  # two by the naive script, one with samekey
+
+
+def test_the_readmes_test_holds_for_the_tutorials_script(reader: Reader) -> None:
+    (script,) = (
+        block["text"] for block in BLOCK.finditer(PAGE.read_text(encoding="utf-8")) if block["name"] == "order.py"
+    )
+    (reader.folder / "order.py").write_text(script, encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (test,) = re.findall(r"^```python\n(from samekey\.testing .*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    (reader.folder / "test_order.py").write_text(test, encoding="utf-8")
+
+    assert "1 passed" in reader.types("python -m pytest -q test_order.py")
