@@ -1,7 +1,8 @@
-"""Ask every address that the documentation, the profiles and the docstrings name: python3 .ci/links.py
+"""Ask every address that the documentation, the profiles and the docstrings name, by `python3 .ci/links.py`.
 
 Not part of .ci/run, which has no internet; run by hand, and by a workflow once a week. Ends with 1 if an address is gone.
-Servers that refuse programs (401, 403, 405, 429) or fail for a moment are told and do not count: they do not say that the page is gone.
+Servers that refuse programs (401, 403, 405, 429) or fail for a moment are told and do not count: they do not say that
+the page is gone.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PLACES = ("README.md", "CHANGELOG.md", "SECURITY.md", "docs/**/*.md", "src/**/*.py", "src/**/*.json", "pyproject.toml")
 ADDRESS = re.compile(r"https?://[^\s<>\"'`)\]}|\\…]+")
-OURS = re.compile(r"localhost|127\.0\.0\.1|\.example\b|\.internal\b|\{|//x\b|//[^/.]+(?:[:/]|$)")
+OURS = re.compile(r"localhost|127\.0\.0\.1|\.example\b|\.internal\b|\{|//x\b|^https?://$|//[^/.]+(?:[:/]|$)")
 GONE = {404, 410}
 TIMEOUT_SECONDS = 30
 WORKERS = 8
