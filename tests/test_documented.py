@@ -60,6 +60,18 @@ def test_every_fixture_of_the_plugin_is_described() -> None:
     assert not [name for name in fixtures if f"| `{name}` |" not in page]
 
 
+def test_every_variable_that_is_read_is_in_the_reference_and_no_other() -> None:
+    page = (DOCS / "reference" / "configuration.md").read_text(encoding="utf-8")
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py")]
+    read = {name for source in sources for name in re.findall(r"[\"\s`(](SAMEKEY_[A-Z_]*[A-Z])\b", source)}
+    assert read == set(re.findall(r"\b(SAMEKEY_[A-Z_]*[A-Z])\b", page))
+    # Names come in as constants, or by a rule that the page describes: a variable of another name is found here.
+    asked = {
+        match for source in sources for match in re.findall(r"os\.environ(?:\.get\(|\[|\.pop\()\s*([^\],)]+)", source)
+    }
+    assert asked <= {'"SAMEKEY_SECRET"', "VARIABLE", "_STORE_VARIABLE"}
+
+
 def test_every_page_is_in_the_navigation() -> None:
     listed = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     pages = [path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from samekey.cli.app import EPILOG, app, run
+from samekey.cli.app import EPILOG, SEE, app, run
 from samekey.cli.exits import EXIT_CODES, Exit
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def test_help_tells_the_exit_codes_and_fits_eighty_columns(capsys: pytest.Captur
         assert run([*command, "--help"]) == 0
         lines = capsys.readouterr().out.splitlines()
         text = " ".join(" ".join(lines).split())
-        assert EPILOG in text
+        assert (SEE if command else EPILOG) in text
         assert max(map(len, lines)) <= 80
     assert all(meaning in EPILOG for meaning in EXIT_CODES.values())
 

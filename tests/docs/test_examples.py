@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 # `<!-- run -->` on the line before marks what must run as it stands, with the server's address put in.
-BLOCK = re.compile(r"^(?P<run><!-- run -->\n)?```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^(?P<run><!-- run -->\n)?```python(?: title=\S+)?\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 ADDRESS = re.compile(r"https://api\.shop\.example|http://127\.0\.0\.1:8700")
 
 
@@ -117,17 +117,3 @@ def test_the_first_example_tells_of_a_refusal(capsys: pytest.CaptureFixture[str]
 
         assert not server.effects
     assert capsys.readouterr().out.startswith("402 ")
-
-
-def test_the_tutorial_meets_the_lost_answer_and_the_changed_total(capsys: pytest.CaptureFixture[str]) -> None:
-    script = next(example for example in RUNNABLE if example.page.name == "first-action.md")
-    with FlakyServer() as server:
-        server.script(Fault.COMMIT_THEN_DROP)
-        script.run(server)
-        changed = dataclasses.replace(script, code=script.code.replace("19.99", "29.99"))
-        with pytest.raises(samekey.KeyReusedError) as caught:
-            changed.run(server)
-
-        assert caught.value.changed == ("/total",)
-        assert len(server.effects) == 1
-    assert "made now" in capsys.readouterr().out

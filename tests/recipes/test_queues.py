@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from samekey.testing import Fault, FlakyServer, assert_effects, crash_at, run_script
+from tests.servers.redis import RedisServer
 
 TASK = """
 import os, sys
@@ -159,5 +160,47 @@ def test_a_celery_worker_killed_before_its_acknowledgement_and_the_redelivery_ar
     second.wait(30)
 
     assert (tmp_path / "done.txt").read_text() == "payment_1"
+    assert len(samekey_server.requests) == 2
+    assert_effects(samekey_server, 1)
+
+
+RQ = """
+import samekey
+
+pay_invoice = samekey.Operation("pay_invoice", scope=("invoice",), reference="/id")
+
+def pay(url, invoice):
+    with samekey.Client(url, provider="stripe-v1") as client:
+        with client.action(pay_invoice, scope={"invoice": invoice}) as action:
+            action.post("/payments", json={"invoice": invoice})
+        return action.reference
+"""
+
+
+@pytest.mark.usefixtures("samekey_store")
+def test_an_rq_worker_killed_in_its_job_and_the_retry_of_the_abandoned_job_are_one_payment(
+    tmp_path: Path, samekey_server: FlakyServer
+) -> None:
+    from rq import Queue, Retry
+    from rq.registry import StartedJobRegistry
+
+    (tmp_path / "tasks.py").write_text(RQ)
+    with RedisServer(tmp_path / "redis") as redis, redis.client() as connection:
+        command = [sys.executable, "-c", "from rq.cli import main; main()", "worker", "--burst", "--url", redis.url,
+                   "--worker-class", "rq.worker.SimpleWorker", "--path", str(tmp_path)]  # fmt: skip
+        queue = Queue(connection=connection)
+        job = queue.enqueue("tasks.pay", samekey_server.url, "inv-7", retry=Retry(max=3))
+
+        with samekey_server.hold("before_reply") as hold:
+            first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            hold.wait_for(1, timeout=60)
+            first.send_signal(signal.SIGKILL)  # the payment is made, and RQ believes that the job is running
+            first.wait()
+        assert queue.job_ids == []
+        StartedJobRegistry(queue=queue).cleanup(time.time() + 86_400)  # what RQ does once the job's heartbeat is missed
+        assert queue.job_ids == [job.id]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+        assert job.return_value() == "payment_1"
     assert len(samekey_server.requests) == 2
     assert_effects(samekey_server, 1)

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 EPILOG: Final = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
 
+SEE: Final = "Exit codes: see samekey --help."
+
 app: Final = typer.Typer(
     name="samekey",
     add_completion=False,
@@ -43,25 +45,25 @@ app: Final = typer.Typer(
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("list", epilog=EPILOG)(list_actions)
-app.command("show", epilog=EPILOG)(show)
-app.command("review", epilog=EPILOG)(review)
-app.command("resolve", epilog=EPILOG)(resolve)
-app.command("recheck", epilog=EPILOG)(recheck)
-app.command("recover", epilog=EPILOG)(recover)
-app.command("stats", epilog=EPILOG)(stats)
-app.command("report", epilog=EPILOG)(report)
-app.command("audit", epilog=EPILOG)(audit)
-app.command("doctor", epilog=EPILOG)(doctor)
-app.command("purge", epilog=EPILOG)(purge)
-app.command("migrate", epilog=EPILOG)(migrate)
-app.command("copy", epilog=EPILOG)(copy)
-app.command("reencrypt", epilog=EPILOG)(reencrypt)
-app.command("export", epilog=EPILOG)(export)
-app.command("contract", epilog=EPILOG)(contract)
-app.command("providers", epilog=EPILOG)(providers)
-app.command("probe", epilog=EPILOG)(probe)
-app.command("demo", epilog=EPILOG)(demo)
+app.command("list", epilog=SEE)(list_actions)
+app.command("show", epilog=SEE)(show)
+app.command("review", epilog=SEE)(review)
+app.command("resolve", epilog=SEE)(resolve)
+app.command("recheck", epilog=SEE)(recheck)
+app.command("recover", epilog=SEE)(recover)
+app.command("stats", epilog=SEE)(stats)
+app.command("report", epilog=SEE)(report)
+app.command("audit", epilog=SEE)(audit)
+app.command("doctor", epilog=SEE)(doctor)
+app.command("purge", epilog=SEE)(purge)
+app.command("migrate", epilog=SEE)(migrate)
+app.command("copy", epilog=SEE)(copy)
+app.command("reencrypt", epilog=SEE)(reencrypt)
+app.command("export", epilog=SEE)(export)
+app.command("contract", epilog=SEE)(contract)
+app.command("providers", epilog=SEE)(providers)
+app.command("probe", epilog=SEE)(probe)
+app.command("demo", epilog=SEE)(demo)
 
 
 def _version(asked: bool) -> None:
