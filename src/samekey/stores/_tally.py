@@ -10,6 +10,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from samekey._core.tally import Counter, Tally
 from samekey.stores._contract import AsyncStore, Store
+from samekey.stores.encrypted import EncryptedAsyncStore, EncryptedStore
 
 _BEGINNINGS: Final = tuple(f"{number:02x}" for number in range(256))
 """Of keys, which are UUIDs: a store is read in so many parts, so that none fills the memory."""
@@ -44,7 +45,9 @@ def tally(
     operation_name: str | None = None,
     stretch_seconds: int | None = None,
 ) -> Tally:
-    """Any store in numbers, see `Tallies.tally`."""
+    """Any store in numbers, see `Tallies.tally`. Of an encrypted one nothing has to be decrypted."""
+    if isinstance(store, EncryptedStore):
+        store = store.below
     if isinstance(store, Tallies):
         return store.tally(since=since, operation_name=operation_name, stretch_seconds=stretch_seconds)
     counter = Counter(since, stretch_seconds)
@@ -62,7 +65,9 @@ async def tally_async(
     operation_name: str | None = None,
     stretch_seconds: int | None = None,
 ) -> Tally:
-    """Any store of an event loop in numbers, see `Tallies.tally`."""
+    """Any store of an event loop in numbers, see `tally`."""
+    if isinstance(store, EncryptedAsyncStore):
+        store = store.below
     if isinstance(store, AsyncTallies):
         return await store.tally(since=since, operation_name=operation_name, stretch_seconds=stretch_seconds)
     counter = Counter(since, stretch_seconds)
