@@ -1,10 +1,10 @@
 """Eight processes on distinct actions over one PostgreSQL server, against the bare two statements on the same server.
 
 Both POST over httpx to a server in a process of its own. The bare contender inserts a row before and updates it after,
-each a commit of its own: a row with one unique key and as many bytes as samekey's, over one connection per process. It
-is measured twice: with the server's own durability for both commits, and as samekey has it, where the settlement does not wait for
-the disk. The bar is against the second, faster one. Rounds are interleaved; figures are medians. The server's
-data is on disk (`--dir`), with its ordinary settings. Exits with 1 if a bar does not hold.
+each a commit of its own: a row with one unique key and, as one text, what samekey's row has in it at that time, over one
+connection per process. It is measured twice: with the server's own durability for both commits, and as samekey has it, where the
+settlement does not wait for the disk. The bar is against the second, faster one. Rounds are interleaved; figures are medians. The
+server's data is on disk (`--dir`), with its ordinary settings. Exits with 1 if a bar does not hold.
 """
 
 import subprocess
@@ -39,18 +39,20 @@ class Bare(Httpx):
     def __init__(self, url: str, address: str) -> None:
         super().__init__(url, Path())
         self.connection = psycopg.connect(address, autocommit=True)
+        rows = self.connection.execute("SELECT facts FROM facts ORDER BY id").fetchall()
+        (self.claimed,), (self.settled,) = rows
 
     def __call__(self, number: int) -> object:
         """Makes the action of this number."""
         key = str(uuid.uuid4())
-        self.connection.execute(self.INSERT, (key, "x" * 1500))
+        self.connection.execute(self.INSERT, (key, self.claimed))
         response = super().__call__(number)
         self.settle(key)
         return response
 
     def settle(self, key: str) -> None:
         """The second statement."""
-        self.connection.execute(self.UPDATE, ("y" * 2000, key))
+        self.connection.execute(self.UPDATE, (self.settled, key))
 
     def close(self) -> None:
         """Lets go of everything."""
@@ -109,15 +111,35 @@ def work(number: int, kind: str, url: str, address: str) -> None:
     contender.close()
 
 
-def measure(processes: int, rounds: int, seconds: float, address: str) -> dict[str, list[list[int]]]:
+def keep_facts(url: str, database: servers.Postgres) -> None:
+    """Keeps what samekey's row of such an action has in it: when it is claimed, and when it is settled."""
+    database.execute("CREATE TABLE bare (id bigserial PRIMARY KEY, key text NOT NULL UNIQUE, facts text NOT NULL)")
+    database.execute("CREATE TABLE facts (id bigserial PRIMARY KEY, facts text NOT NULL)")
+    answer = "jsonb_build_object('response_body', convert_from(response_body, 'UTF8'))"
+    values = f"SELECT string_agg(value, ' ') FROM jsonb_each_text(to_jsonb(a) || {answer})"
+    look = f"INSERT INTO facts (facts) SELECT ({values}) FROM samekey.actions a"
+    made = Samekey(url, database.url)
+    settle = made.store.settle
+
+    def look_and_settle(settlement: Any) -> Any:
+        database.execute(look)
+        return settle(settlement)
+
+    made.store.settle = look_and_settle  # type: ignore[method-assign]
+    made(0)
+    database.execute(look)
+    made.close()
+
+
+def measure(processes: int, rounds: int, seconds: float, database: servers.Postgres) -> dict[str, list[list[int]]]:
     """Actions by kind, round and process."""
     counts: dict[str, list[list[int]]] = {kind: [] for kind in KINDS}
     with server() as url:
-        Samekey(url, address).close()
+        keep_facts(url, database)
         children = {
             kind: [
                 subprocess.Popen(
-                    [sys.executable, __file__, "--worker", str(number), kind, url, address],
+                    [sys.executable, __file__, "--worker", str(number), kind, url, database.url],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,
@@ -153,10 +175,7 @@ def main() -> int:
         directory.chmod(0o755)
         servers.MEMORY = str(directory)
         with servers.Postgres(shared_buffers="256MB", autovacuum_naptime="1min") as database:
-            database.execute(
-                "CREATE TABLE bare (id bigserial PRIMARY KEY, key text NOT NULL UNIQUE, facts text NOT NULL)"
-            )
-            counts = measure(given.processes, rounds, seconds, database.url)
+            counts = measure(given.processes, rounds, seconds, database)
     rate = {kind: median(sum(each) for each in rounds_) / seconds for kind, rounds_ in counts.items()}
     share = median(min(each) * len(each) / max(sum(each), 1) for each in counts["samekey"])
     lines = [""]

@@ -223,12 +223,14 @@ def judge(case: Case, words: list[dict[str, Any]], made: list[str]) -> dict[str,
     }
 
 
-def measure(name: str, redis: str, directory: Path) -> dict[str, Any]:
+def measure(name: str, redis: str, directory: Path, wanted: list[str] | None) -> dict[str, Any]:
     key_header = KEY_HEADERS.get(name, "Idempotency-Key")
     with server(name, redis, directory) as url:
         facts = facts_of(url, key_header)
         results = []
         for number, case in enumerate(CASES):
+            if wanted and not any(part in case.name for part in wanted):
+                continue
             order = f"{re.sub(r'[^a-z]', '-', name)}-{number}"
             words = play(case, url, order, name, directory)
             settle(url, order)
@@ -265,13 +267,13 @@ def setup() -> None:
     subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=HERE, check=True)
 
 
-def run(names: list[str]) -> dict[str, Any]:
+def run(names: list[str], cases: list[str] | None) -> dict[str, Any]:
     with (
         tempfile.TemporaryDirectory(prefix="samekey-interop-") as scratch,
         redis_server(Path(scratch)) as redis,
         ThreadPoolExecutor(AT_ONCE) as pool,
     ):
-        servers = list(pool.map(lambda name: measure(name, redis, Path(scratch)), names))
+        servers = list(pool.map(lambda name: measure(name, redis, Path(scratch), cases), names))
     return {
         "benchmark": "interop",
         "date": datetime.now(UTC).date().isoformat(),
@@ -289,6 +291,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--setup", action="store_true", help="install the servers beside this file, and end")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="only these servers")
+    parser.add_argument("--cases", nargs="+", metavar="PART", help="only cases whose names contain one of these")
     parser.add_argument("--write", action="store_true", help="write results and the page in the docs anew")
     parser.add_argument("--pages", action="store_true", help="only write the page, from the committed results")
     parser.add_argument("--check", action="store_true", help="only compare the page with the committed results")
@@ -300,11 +303,16 @@ def main() -> int:
         wrong = check(json.loads(RESULTS.read_text()))
         print("\n".join(wrong) or "all as measured")
         return 1 if wrong else 0
-    facts = json.loads(RESULTS.read_text()) if given.pages else run(given.only or [*PYTHON_SERVERS, *NODE_SERVERS])
-    if given.write and not given.only:
+    names = given.only or [*PYTHON_SERVERS, *NODE_SERVERS]
+    facts = json.loads(RESULTS.read_text()) if given.pages else run(names, given.cases)
+    whole = not given.only and not given.cases
+    if given.write and whole:
         RESULTS.write_text(json.dumps(facts, indent=1) + "\n")
-    if (given.write and not given.only) or given.pages:
+    if (given.write and whole) or given.pages:
         write_page(facts)
+    for name, case in ((server["server"], case) for server in facts["servers"] for case in server["cases"]):
+        if case["untrue"]:
+            print(f"{name}, {case['case']}: {', '.join(case['untrue'])}", file=sys.stderr)
     return 1 if any(counts(server)["untrue"] for server in facts["servers"]) else 0
 
 

@@ -183,8 +183,8 @@ class NeedsReviewError(SamekeyError):
 
     Attributes:
         reason: one word: `keyless`, `window_closed`, `window_unknown`, `clock_jumped`, `server_error`,
-            `refused_after_unknown`, `server_conflict`, `key_reused_by_server`, `look_up_inconclusive`, `look_up_absent`,
-            `effect_after_close`, `not_frozen`.
+            `refused_after_unknown`, `server_conflict`, `key_reused_by_server`, `key_refused`, `look_up_inconclusive`,
+            `look_up_absent`, `effect_after_close`, `not_frozen`.
     """
 
     def __init__(self, message: str = "", *, reason: str = "", **context: Any) -> None:

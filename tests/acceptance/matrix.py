@@ -7,10 +7,13 @@ import os
 import random
 import signal
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from samekey.testing import Delivery, Fault, FlakyServer, Wire
 from tests.acceptance.nursery import SECONDS, Child, Nursery
@@ -59,8 +62,8 @@ class Victim:
 class KillingServer(FlakyServer):
     """A flaky server that kills its clients at the instants they were given."""
 
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed=seed)
+    def __init__(self, seed: int, **behaviour: Any) -> None:
+        super().__init__(seed=seed, **behaviour)
         self.victims: dict[str, Victim] = {}
         self.guard = threading.Lock()
         self._again = threading.Condition()
@@ -70,7 +73,7 @@ class KillingServer(FlakyServer):
         self, method: str, target: str, headers: tuple[tuple[str, str], ...], body: bytes, fault: Fault
     ) -> Delivery:
         fields = {name.lower(): value for name, value in headers}
-        key = fields["idempotency-key"]
+        key = fields.get("idempotency-key", "")
         with self._again:
             self._sends[key] += 1
             mine = self._sends[key]
@@ -116,6 +119,9 @@ class Matrix:
         processes: how many run the script at the same time.
         store: where the script keeps its records; None for a file in the folder.
         script: its module.
+        actions: how many orders it makes.
+        keyless: whether the API takes no keys; then nobody sends an order again.
+        nurseries: who bears the processes, one each; None for new ones, which takes a second.
     """
 
     def __init__(
@@ -128,9 +134,15 @@ class Matrix:
         processes: int,
         store: str | None = None,
         script: str = "tests.acceptance.order_script",
+        actions: int = ACTIONS,
+        keyless: bool = False,
+        nurseries: Sequence[Nursery] | None = None,
     ) -> None:
         self.server = server
         self._script = script
+        self._actions = actions
+        self._keyless = keyless
+        self._nurseries = nurseries
         self.store = folder / "samekey.db" if store is None else store
         self.seed = seed
         self.killed: collections.Counter[Where] = collections.Counter()
@@ -143,8 +155,9 @@ class Matrix:
     def run(self) -> dict[int, set[str]]:
         """Rerun until every process is through and every kill was made; return the references of each order."""
         victims = list(self.server.victims.values())
-        with ThreadPoolExecutor(len(victims)) as pool:
-            list(pool.map(self._until_through, victims))
+        with ExitStack() as stack, ThreadPoolExecutor(len(victims)) as pool:
+            nurseries = self._nurseries or [stack.enter_context(Nursery()) for _ in victims]
+            list(pool.map(self._until_through, nurseries, victims))
         found: dict[int, set[str]] = collections.defaultdict(set)
         for victim in victims:
             for line in victim.output.read_text().splitlines():
@@ -152,11 +165,7 @@ class Matrix:
                 found[int(number)].add(reference)
         return found
 
-    def _until_through(self, victim: Victim) -> None:
-        with Nursery() as nursery:
-            self._rerun(nursery, victim)
-
-    def _rerun(self, nursery: Nursery, victim: Victim) -> None:
+    def _until_through(self, nursery: Nursery, victim: Victim) -> None:
         chance = random.Random(f"{self.seed} {victim.name}")
         for _ in range(MOST_RUNS):
             instant = self._next(chance, victim)
@@ -179,18 +188,20 @@ class Matrix:
                 return None
             self._wanted -= 1
         done = len(set(victim.output.read_text().splitlines())) if victim.output.exists() else 0
-        if chance.random() < 0.4 or done + ACTIONS_AHEAD >= ACTIONS:
-            first = max(0, min(done - 2, ACTIONS - ACTIONS_AHEAD))
-            action = chance.randrange(first, min(first + ACTIONS_AHEAD, ACTIONS - 3))
+        if chance.random() < 0.4 or done + ACTIONS_AHEAD >= self._actions:
+            first = max(0, min(done - 2, self._actions - ACTIONS_AHEAD))
+            action = chance.randrange(first, min(first + ACTIONS_AHEAD, self._actions - 3))
             return Instant(Where.ANY_LINE, chance.randrange(LINES), action)
-        kinds = [where for where in Where if where is not Where.ANY_LINE]
+        left_out = {Where.ANY_LINE, Where.ORPHAN} if self._keyless else {Where.ANY_LINE}
+        kinds = [where for where in Where if where not in left_out]
         return Instant(chance.choice(kinds), chance.randrange(1, REQUESTS_AHEAD))
 
     def _run(self, nursery: Nursery, victim: Victim, instant: Instant | None) -> tuple[int, str]:
         die_at = None
         if instant is not None and instant.where is Where.ANY_LINE:
             die_at = (instant.action, instant.n)
-        arguments = (self.server.url, str(self.store), str(victim.output), victim.name, die_at)
+        where = (self.server.url, str(self.store), str(victim.output), victim.name, die_at)
+        arguments = (*where, self._actions, self._keyless)
         with self.server.guard:
             victim.instant, victim.requests = instant, 0
             victim.process = nursery.start(f"{self._script}:main", *arguments)

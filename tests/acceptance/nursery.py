@@ -46,11 +46,18 @@ class Child:
 
 
 class Nursery:
-    """Makes children, one at a time."""
+    """Makes children, one at a time.
+
+    Args:
+        wanted: what these children would import beside `WANTED_LATER`.
+    """
+
+    def __init__(self, *wanted: str) -> None:
+        self._wanted = wanted
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
+            [sys.executable, "-m", __name__, *self._wanted],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -83,7 +90,7 @@ class Nursery:
 
 def main() -> None:
     """Reads, forks, waits, answers."""
-    for module in WANTED_LATER:
+    for module in (*WANTED_LATER, *sys.argv[1:]):
         importlib.import_module(module)
     for line in sys.stdin:
         function, arguments = json.loads(line)

@@ -150,7 +150,7 @@ def test_retries_on_the_transport_below(made: Callable[..., samekey.Client]) -> 
     "options",
     [
         {"json": {"a": float("nan")}},
-        {"json": {"a": object()}},
+        {"json": {"a": object}},
         {"headers": {"X-A": "line\nbreak"}},
         {"headers": {"X-A": "é"}},
         {"content": b"1", "json": {}},

@@ -85,6 +85,49 @@ def test_every_status_means_what_the_rules_say(profile: str, alone: bool, body: 
     assert wrong == {}
 
 
+ABOUT_THE_KEY = (
+    b'{"error": {"code": "idempotency_key_in_use"}}',
+    b'{"type": "https://api.example/errors/IDEMPOTENCY-conflict"}',
+    b"Keys for idempotent requests can only be used with the same parameters they were first used with.",
+)
+RUNNING = (b"An identical request is already in progress.", b'{"error": "this order is being processed"}')
+ABOUT_THE_REQUEST = (
+    b'{"detail": "a customer with this e-mail address exists"}',
+    b'{"detail": [{"loc": ["body", "total"], "msg": "Input should be a valid decimal"}]}',
+    b'{"message": "Idempotency-Key header is missing"}',
+    b'{"detail": [{"loc": ["header", "idempotency-key"], "msg": "Field required"}]}',
+)
+
+
+@pytest.mark.parametrize("body", ABOUT_THE_KEY)
+@pytest.mark.parametrize("status", [400, 409, 417, 422, 423])
+def test_a_refusal_of_the_key_itself_is_unknown_where_nobody_has_declared_what_it_means(
+    status: int, body: bytes
+) -> None:
+    """Another machine with the same secret may have done it; "refused, nothing happened" would be a guess."""
+    found = judge(GENERIC, Contract(), Reply(status, JSON, body), alone=True, json_sent=True, now=T0)
+    running = status in {409, 423}
+    assert (found.kind, found.resend, found.review) == (Kind.UNKNOWN, running, "" if running else "key_refused")
+    for profile in (KEYLESS, STRIPE):
+        known = judge(profile, Contract(), Reply(status, JSON, body), alone=True, json_sent=True, now=T0)
+        assert known.kind is not Kind.UNKNOWN
+
+
+@pytest.mark.parametrize("body", RUNNING)
+def test_a_409_that_speaks_of_a_running_request_is_asked_again_under_the_key(body: bytes) -> None:
+    found = judge(GENERIC, Contract(), Reply(409, JSON, body), alone=True, json_sent=True, now=T0)
+    assert (found.kind, found.resend, found.review) == (Kind.UNKNOWN, True, "")
+    other = judge(GENERIC, Contract(), Reply(422, JSON, body), alone=True, json_sent=True, now=T0)
+    assert other.kind is Kind.REFUSED
+
+
+@pytest.mark.parametrize("body", ABOUT_THE_REQUEST)
+@pytest.mark.parametrize("status", [400, 409, 422])
+def test_a_refusal_of_the_request_stays_one(status: int, body: bytes) -> None:
+    found = judge(GENERIC, Contract(), Reply(status, JSON, body), alone=True, json_sent=True, now=T0)
+    assert found.kind is Kind.REFUSED
+
+
 @pytest.mark.parametrize("status", [0, 99, 600, 999])
 @pytest.mark.parametrize("alone", [True, False])
 def test_a_status_that_does_not_exist_is_unknown(status: int, alone: bool) -> None:

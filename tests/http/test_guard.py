@@ -118,6 +118,8 @@ def test_the_users_own_limits_and_transports_are_kept(library: Library[Any, Any]
 def test_wrong_options_are_refused(library: Library[Any, Any]) -> None:
     with pytest.raises(UsageError, match="'hedaers'"):
         built(library, hedaers={})
+    with pytest.raises(UsageError, match=r"limits= is a int; give httpx2?\.Limits"):
+        built(library, limits=5)
     with pytest.raises(UsageError, match="base_url="):
         build_client(library, "https://a:b:c/")
 

@@ -42,6 +42,7 @@ def run_tests(finder: Sequence[str]) -> tuple[bool, str]:
     """Runs tests until one fails."""
     first = First()
     options = ["-x", "-q", "-p", "no:cacheprovider", f"--timeout={SECONDS_PER_TEST}"]
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # samekey has been imported, to look whose it is
     code = pytest.main([*options, *finder], plugins=[first])
     if first.uncollected:
         raise SystemExit(first.uncollected)

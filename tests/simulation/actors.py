@@ -14,16 +14,19 @@ from samekey._core.keys import Identity, identify
 from samekey._core.model import Failure, Outgoing, Record, Reply, Result
 from samekey._core.plan import Plan
 from samekey._core.policy import Backoff, FullJitter
-from samekey._core.run import ABSENT, FOUND, INCONCLUSIVE, LookedUp
+from samekey._core.run import ABSENT, FOUND, INCONCLUSIVE, Done, LookedUp
 from samekey._core.states import Status
 from samekey._core.steps import Send, Step, resume, start
 from samekey._core.verbs import Existing
-from samekey._drivers.ports import Ports
+from samekey._drivers.ports import AsyncPorts, Books, Ports
 from samekey._drivers.sync import drive
+from samekey.errors import UsageError
+from samekey.settings import check_durable
 from tests.simulation.apis import Request
+from tests.simulation.loops import AsyncClock, AsyncStore, awaitable, drive_async
 from tests.simulation.machines import SECRET, DriverClock, Killed, Process, ProcessStore, SimClock
 from tests.simulation.telling import check_interrupted, check_recorded, check_recovered, tell
-from tests.simulation.world import Slot, World
+from tests.simulation.world import Slot, Told, World
 
 ATTEMPT_SECONDS = 35.0
 LEASE_SECONDS = 65.0
@@ -99,8 +102,9 @@ def plan_of(world: World, process: Process, action: str, request: Outgoing, *, r
     )
 
 
-def _ports(world: World, process: Process, action: str, request: Outgoing) -> Ports:
-    clock = DriverClock(world, process)
+def _ports(world: World, process: Process, action: str, request: Outgoing) -> Ports | AsyncPorts:
+    """What the driver of this process asks: the verbs of the store, the clock, the network."""
+    clock: Any = DriverClock(world, process)
 
     def send(step: Send) -> Exchange:
         return _send(world, process, action, request, step, ports)
@@ -108,12 +112,22 @@ def _ports(world: World, process: Process, action: str, request: Outgoing) -> Po
     def look_up(_record: Record) -> LookedUp:
         return _look_up(world, action)
 
-    store: Any = ProcessStore(world, process)  # has the verbs that the driver asks
-    ports = Ports(store=store, clock=clock, budget=None, unfinished=process.unfinished, send=send, look_up=look_up)
+    store: Any = ProcessStore(world, process)
+    kept: Any = {"budget": None, "unfinished": process.unfinished}
+    ports: Ports | AsyncPorts
+    if process.asynchronous:
+        kept |= {"send": awaitable(send), "look_up": awaitable(look_up)}
+        ports = AsyncPorts(store=AsyncStore(store), clock=AsyncClock(clock), **kept)  # type: ignore[arg-type] # verbs enough
+    else:
+        ports = Ports(store=store, clock=clock, send=send, look_up=look_up, **kept)
     return ports
 
 
-def _send(world: World, process: Process, action: str, request: Outgoing, step: Send, ports: Ports) -> Exchange:
+def _drive(process: Process, step: Step, ports: Ports | AsyncPorts) -> Done:
+    return drive_async(step, ports) if isinstance(ports, AsyncPorts) else drive(step, ports)
+
+
+def _send(world: World, process: Process, action: str, request: Outgoing, step: Send, ports: Books) -> Exchange:
     world.pause("before send")
     ports.attempting = True
     if SimClock(world, process).now().wall >= step.not_after:
@@ -173,6 +187,8 @@ def begin(world: World, place: int, action: str, version: int, again: Callable[[
     process = world.process(place)
 
     def work() -> None:
+        if not _may_begin(world, process, action, again):
+            return
         request = outgoing("any" if world.scenario.same_payload else action, version, account)
         plan = plan_of(world, process, action, request)
         world.task.begun = plan.started.wall
@@ -182,13 +198,28 @@ def begin(world: World, place: int, action: str, version: int, again: Callable[[
     world.spawn(process, work, world.now)
 
 
+def _may_begin(world: World, process: Process, action: str, again: Callable[[str], None]) -> bool:
+    """What the client asks of its settings before it begins anything (R17)."""
+    if world.scenario.profile.keyed:
+        return True
+    store: Any = ProcessStore(world, process)
+    try:
+        check_durable(store, action)
+    except UsageError:
+        world.reached["told UsageError"] += 1
+        world.told.append(Told(action, world.now, "UsageError", None, None, frozenset(), False, False))
+        again("UsageError")
+        return False
+    return True
+
+
 def run(
     world: World, process: Process, action: str, request: Outgoing, step: Step, again: Callable[[str], None]
 ) -> None:
     """Drives one begin to its end, and writes down what the caller was told."""
     ports = _ports(world, process, action, request)
     try:
-        done = drive(step, ports)
+        done = _drive(process, step, ports)
     except Killed:
         again("killed")
         return
@@ -234,6 +265,6 @@ def _recover_one(world: World, process: Process, existing: Existing, account: in
     step = resume(plan, existing, SimClock(world, process).now())
     world.reached["recover pending" if frozen is None else "recover"] += 1
     try:
-        drive(step, _ports(world, process, action, request))
+        _drive(process, step, _ports(world, process, action, request))
     except KeyboardInterrupt:
         return

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from tests.simulation.actors import begin, recover
 from tests.simulation.checks import check
 from tests.simulation.choices import Choices, shrink
+from tests.simulation.people import decide, purge
 from tests.simulation.scenarios import Scenario, of_seed
 from tests.simulation.world import World
 
@@ -45,6 +46,10 @@ def history(scenario: Scenario, choices: Choices) -> Verdict:
         _Caller(world, f"a{number}").start()
     if scenario.recovers and choices.chance(40):
         world.at(choices.pick(4) * 60.0, lambda: recover(world, choices.pick(PLACES), account(world)))
+    for percent, act in ((scenario.people, decide), (scenario.purges, purge)):
+        if percent and choices.chance(percent):
+            for time in (60.0, 400.0, 1500.0, 9000.0):
+                world.at(time, partial(_act, world, act))
     world.run()
     calm(world)
     broken: list[str] = []
@@ -52,6 +57,10 @@ def history(scenario: Scenario, choices: Choices) -> Verdict:
     for fault in (*world.broken, *check(world)):
         (tolerated if kind(fault) in scenario.tolerates else broken).append(fault)
     return Verdict(tuple(broken), tuple(tolerated), world.reached, tuple(choices.drawn))
+
+
+def _act(world: World, act: Callable[[World, int], None]) -> None:
+    act(world, world.choices.pick(PLACES))
 
 
 def kind(fault: str) -> str:

@@ -14,13 +14,16 @@ from samekey._core.verbs import (
     Existing,
     Renewal,
     Renewed,
+    Resolution,
+    Resolved,
     ScopeNamesDiffer,
     Settled,
     Settlement,
+    StoreClock,
 )
 from samekey._drivers.runtime import Unfinished
 from samekey.errors import StoreUnavailableError
-from samekey.stores import _rows
+from samekey.stores import _rows, _rulings
 from tests.simulation.scenarios import EPOCH
 
 if TYPE_CHECKING:
@@ -46,7 +49,7 @@ class Host:
 
 @dataclass(eq=False)
 class Process:
-    """A process: it dies at once and takes its tasks with it."""
+    """A process: it dies at once and takes its tasks with it. Every third one runs an event loop."""
 
     number: int
     host: Host
@@ -58,6 +61,11 @@ class Process:
     def holder(self) -> str:
         """Its name in the store."""
         return f"{self.host.boot_id}.{self.number}"
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether the driver of event loops runs in it."""
+        return self.number % 10 == 1
 
 
 class Killed(BaseException):
@@ -71,6 +79,7 @@ class SharedStore:
         self.rows: dict[str, list[Record]] = {}
         self.events: list[tuple[str, Event]] = []
         self.attempts: dict[tuple[str, int, int], datetime] = {}
+        self.stamps: dict[str, tuple[float, float]] = {}
         self._synced: dict[str, list[Record]] = {}
 
     def write(self, record: Record) -> None:
@@ -94,7 +103,7 @@ class SharedStore:
         """Whether a power loss now would leave the row as it is told."""
         rows = self._synced.get(record.identity, [])
         return any(
-            (row.generation == record.generation and row.fence >= record.fence and row == record)
+            (row.generation == record.generation and row.fence >= record.fence and (row == record or row.purged))
             or row.generation > record.generation
             or row.fence > record.fence
             for row in rows
@@ -117,10 +126,10 @@ class ProcessStore:
     """The store as one process sees it: each verb may crash before and after, fail, or commit and report an error."""
 
     location = "simulation"
-    claim_durable = True
     lease = None
 
     def __init__(self, world: World, process: Process) -> None:
+        self.claim_durable = world.scenario.claim_durable
         self._world = world
         self._process = process
         self._shared = world.store
@@ -145,8 +154,10 @@ class ProcessStore:
             return DuplicateFound(duplicate)
         self._note_generation(claim, highest)
         self._shared.write(record)
-        self._shared.sync()
+        if self.claim_durable:
+            self._shared.sync()
         self._shared.permit(record)
+        self._stamp(record, first=True)
         self._report("claim")
         self._process.running.add((record.identity, record.generation, record.fence))
         self._world.pause("after claim")
@@ -163,6 +174,7 @@ class ProcessStore:
         self._shared.write(new)
         self._shared.sync()
         self._shared.permit(new)
+        self._stamp(new, first=False)
         self._event(new, renewal.event)
         self._report("renew")
         self._process.running.discard((new.identity, new.generation, row.fence))
@@ -191,6 +203,25 @@ class ProcessStore:
             return verdict.answer
         highest = self._highest(settlement.identity)
         return None if highest is None else self._existing(highest)
+
+    def resolve(self, resolution: Resolution) -> Resolved | None:
+        """See `samekey.stores.Store`; None where it is refused."""
+        self._world.pause("before resolve")
+        rows = self._shared.rows.get(resolution.identity, [])
+        row = next(row for row in rows if row.generation == resolution.expect.generation)
+        verdict = _rulings.resolve(rows, resolution, alive=self._existing(row).alive)
+        for new in verdict.rows:
+            self._shared.write(new)
+        self._shared.sync()
+        return verdict.answer
+
+    def purge(self, at: datetime) -> int:
+        """See `samekey.stores.Store`."""
+        due = [row for rows in self._shared.rows.values() for row in rows if _rulings.is_due(row, at)]
+        for row in due:
+            self._shared.write(_rulings.tombstone(row, at))
+        self._shared.sync()
+        return len(due)
 
     def get(self, identity: str) -> Existing | None:
         """See `samekey.stores.Store`."""
@@ -243,7 +274,21 @@ class ProcessStore:
         own = record.holder == self.holder
         task = (record.identity, record.generation, record.fence)
         alive = task in self._process.running if own else self._world.is_alive(record.holder, self._process.host)
-        return Existing(record, alive=alive, own=own and alive, high_water=max(latest, record.last_seen_at))
+        high_water = max(latest, record.last_seen_at)
+        return Existing(record, alive=alive, own=own and alive, high_water=high_water, by_store=self._by_store(record))
+
+    def _stamp(self, record: Record, *, first: bool) -> None:
+        """The moments of an attempt by the store's own clock, which is right."""
+        now, key = self._world.now, record.idempotency_key
+        lease = (record.lease_expires_at or record.last_seen_at) - record.last_seen_at
+        began = now if first else self._shared.stamps[key][0]
+        self._shared.stamps[key] = began, now + lease.total_seconds()
+
+    def _by_store(self, record: Record) -> StoreClock | None:
+        stamps = self._shared.stamps.get(record.idempotency_key)
+        if stamps is None or not self._world.scenario.stores_clock:
+            return None
+        return StoreClock(self._world.now - stamps[0], stamps[1] - self._world.now)
 
     def _event(self, record: Record, event: Event | None) -> None:
         if event is not None:

@@ -85,6 +85,10 @@ class Scenario:
         boot_skews: wall clock errors with which a host may come up after a power loss.
         accounts: credentials with which an action may be begun.
         same_payload: whether all actions carry the same payload.
+        people: percent of the histories in which a person decides about what is open.
+        purges: percent of the histories in which what is settled and over its retention is purged, again and again.
+        stores_clock: whether the store has a clock of its own, which is right, and says how long ago things were.
+        claim_durable: whether an acknowledged claim survives a loss of power.
         tolerates: what a dishonest API may break, and nobody can repair.
     """
 
@@ -112,12 +116,21 @@ class Scenario:
     boot_skews: tuple[float, ...] = ()
     accounts: int = 1
     same_payload: bool = False
+    people: float = 0.0
+    purges: float = 0.0
+    stores_clock: bool = False
+    claim_durable: bool = True
     tolerates: frozenset[str] = frozenset()
 
     @property
     def right_clocks(self) -> bool:
         """Whether all wall clocks are right all the time."""
         return not (self.jumps or self.skews or self.boot_skews)
+
+    @property
+    def refused(self) -> bool:
+        """Whether no action may be begun at all: what takes no keys needs a store that forgets nothing (R17)."""
+        return not self.profile.keyed and not self.claim_durable
 
 
 HONEST: tuple[Scenario, ...] = (
@@ -199,6 +212,43 @@ HONEST: tuple[Scenario, ...] = (
         Behaviour(by_account=True),
         accounts=2,
     ),
+    Scenario(
+        "a person decides, the window is short",
+        replace(CODED, window_seconds=600.0),
+        Behaviour(window=600.0),
+        delays=(0.0, 0.2, 7.0, 400.0),
+        faults={**FAULTS, "lost_reply": 30, "late": 20},
+        people=80.0,
+    ),
+    Scenario("a person decides, keyless", KEYLESS, Behaviour(keyed=False), faults={**FAULTS, "late": 25}, people=80.0),
+    Scenario("a person decides, a day's window", CODED, actions=1, begins=8, crashes=5, people=80.0),
+    Scenario(
+        "records are purged",
+        replace(CODED, window_seconds=600.0),
+        Behaviour(window=600.0),
+        replace(ANEW, retention=timedelta(minutes=11)),
+        begins=8,
+        people=30.0,
+        purges=90.0,
+    ),
+    Scenario(
+        "hosts whose clocks are wrong, over a store with a clock of its own",
+        replace(CODED, window_seconds=600.0),
+        Behaviour(window=600.0),
+        hosts=2,
+        power_losses=False,
+        skews=(900.0, -900.0),
+        stores_clock=True,
+        faults={**FAULTS, "lost_reply": 40},
+    ),
+    Scenario(
+        "a store that can lose a claim",
+        CODED,
+        claim_durable=False,
+        crashing=8.0,
+        tolerates=frozenset({"promise 2", "promise 3", "promise 4"}),
+    ),
+    Scenario("keyless, on a store that can lose a claim", KEYLESS, Behaviour(keyed=False), claim_durable=False),
 )
 
 _RELEASING = Behaviour(releases_after_effect=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from samekey._core.run import Done
 from samekey._core.states import Status
 from samekey._core.steps import Send
-from samekey._drivers.ports import Ports
+from samekey._drivers.ports import Books
 from tests.simulation.apis import Request
 from tests.simulation.machines import Process, SimClock
 from tests.simulation.world import Told, World
@@ -40,7 +40,7 @@ def check_recovered(world: World, process: Process, request: Request) -> None:
         world.broken.append(f"promise 3: recover() sent {action}, of which everybody was told that nothing was sent")
 
 
-def check_interrupted(world: World, process: Process, action: str, ports: Ports) -> None:
+def check_interrupted(world: World, process: Process, action: str, ports: Books) -> None:
     """An answer that was complete before Ctrl-C is settled before it goes on (R5b)."""
     if process.dead or process.unfinished.settlements or world.task.interrupts > 1:
         return
@@ -50,7 +50,7 @@ def check_interrupted(world: World, process: Process, action: str, ports: Ports)
             world.broken.append(f"R5b: {action} was confirmed before Ctrl-C, and is not settled")
 
 
-def tell(world: World, process: Process, action: str, done: Done, ports: Ports, sent_by_then: int) -> str:
+def tell(world: World, process: Process, action: str, done: Done, ports: Books, sent_by_then: int) -> str:
     """Writes down what a caller was told, and checks what must hold at this moment."""
     record, error = done.record, done.error
     verdict = "success" if error is None else type(error).__name__
@@ -60,6 +60,7 @@ def tell(world: World, process: Process, action: str, done: Done, ports: Ports, 
     reason = str(getattr(error, "reason", "") or "")
     _count(world, done, verdict, reason)
     _check_told(world, action, done, verdict)
+    _check_purged(world, action, done, verdict)
     if _confirmed(ports) and verdict != "success" and reason != AFTER_CLOSE:
         world.broken.append(f"R11: {action} was confirmed by the API, and its caller was told {verdict}")
     if verdict in NOTHING_SENT:
@@ -74,12 +75,12 @@ def tell(world: World, process: Process, action: str, done: Done, ports: Ports, 
     return verdict
 
 
-def _confirmed(ports: Ports) -> bool:
+def _confirmed(ports: Books) -> bool:
     """Whether the API's last answer to this caller was a success."""
     return ports.sent is not None and ports.sent.reply is not None and ports.sent.reply.status == 201
 
 
-def _identity(ports: Ports) -> str:
+def _identity(ports: Books) -> str:
     return ports.held[-1][0] if ports.held else ""
 
 
@@ -92,6 +93,18 @@ def _check_told(world: World, action: str, done: Done, verdict: str) -> None:
         others = [identity for identity in world.store.rows if identity != done.run.plan.identity.digest]
         if not others:
             world.broken.append(f"promise 3: {action} was called a duplicate, and there is no other action")
+
+
+def _check_purged(world: World, action: str, done: Done, verdict: str) -> None:
+    """Of what was purged only the end is known, and that is told for ever (R8)."""
+    rows = world.store.rows.get(done.run.plan.identity.digest, [])
+    if not rows or not rows[-1].purged:
+        return
+    world.reached[f"told of a tombstone {verdict}"] += 1
+    ends = {"StoreUnavailableError", "success" if rows[-1].status is Status.SUCCEEDED else "refused"}
+    ends |= {"ActionRejectedError", "ActionAbandonedError"} if "refused" in ends else set()
+    if verdict not in ends:
+        world.broken.append(f"promise 2: {action} had ended and was purged, and its caller was told {verdict}")
 
 
 def _count(world: World, done: Done, verdict: str, reason: str) -> None:

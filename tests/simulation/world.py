@@ -36,6 +36,7 @@ class Task(greenlet.greenlet):
         self.turn = 0
         self.begun: datetime | None = None
         self.interrupts = 0
+        self.shielded = False
         self._work = work
 
     def _run_work(self) -> None:
@@ -154,7 +155,8 @@ class World:
         if self._may_switch() and self.choices.chance(self.scenario.switching):
             self.switches += 1
             self.wait_until(self.now + self._delay())
-        if not self.calm and self.scenario.interrupts and self.choices.chance(self.scenario.interrupts):
+        interrupts = 0.0 if self.calm or task.shielded else self.scenario.interrupts
+        if interrupts and self.choices.chance(interrupts):
             self.reached["interrupt"] += 1
             task.interrupts += 1
             raise KeyboardInterrupt

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Callable
+from contextlib import suppress
 
 from samekey.testing._contract.builders import (
     ANSWER,
@@ -25,8 +28,10 @@ __all__ = [
     "T0",
     "at",
     "claimed",
+    "descriptors",
     "done",
     "everything",
+    "leaves_no_descriptor",
     "record",
     "renewal",
     "resolution",
@@ -44,3 +49,22 @@ def everything(folder: str | os.PathLike[str]) -> dict[str, bytes]:
             with open(os.path.join(base, name), "rb") as file:
                 found[os.path.relpath(os.path.join(base, name), folder)] = file.read()
     return found
+
+
+def descriptors() -> set[str]:
+    """What this process has open, once nothing is left of what nobody refers to."""
+    gc.collect()
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            found.add(f"{name} {os.readlink(f'/proc/self/fd/{name}')}")
+    return found
+
+
+def leaves_no_descriptor(use: Callable[[int], None]) -> None:
+    """Asserts it of something that is done several times, in places of its own; what it makes once in a process may stay."""
+    use(0)
+    before = descriptors()
+    for number in range(1, 6):
+        use(number)
+    assert sorted(descriptors() - before) == []

@@ -160,10 +160,13 @@ async def in_child(name):
     assert len(store._holder.running if store._holder else ()) == 0
     await store.secret(None)
     assert store.holder != before
-    await many(store, name, 8)
+    await many(store, name, 4)
+    os.read(wait, 1)  # until the parent has closed its own
+    await many(store, f'{name}-late', 4)
     await store.aclose()
 anyio.run(parent, backend=backend)
 before = store.holder
+wait, go = os.pipe()
 children = []
 for number in range(3):
     pid = os.fork()
@@ -180,9 +183,9 @@ async def parent_again():
     assert store.holder == before
     await many(store, 'after', 8)
 anyio.run(parent_again, backend=backend)
-# Not before: the last close that SQLite knows of in the parent's family removes the log, and who still writes is refused.
-assert all(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0 for pid in children)
 anyio.run(store.aclose, backend=backend)
+os.write(go, b'1' * 3)
+assert all(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0 for pid in children)
 say('well')
 """
     )

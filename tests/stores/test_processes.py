@@ -141,6 +141,66 @@ def test_parent_and_forked_child_use_it_both(tmp_path: Path) -> None:
     assert output_of(FORK_AND_USE, tmp_path / "samekey.db") == "2"
 
 
+FORK_AND_CLOSE = """
+reader, writer = os.pipe()
+back, answer = os.pipe()
+store = SQLiteStore(path)
+done(store, "parent")
+pid = os.fork()
+if pid == 0:
+    done(store, "child")
+    os.write(answer, b"1")
+    os.read(reader, 1)
+    done(store, "late")
+    os._exit(0)
+os.close(answer)
+os.read(back, 1)
+store.close()
+os.write(writer, b"1")
+assert os.waitpid(pid, 0)[1] == 0
+say(len(store.find()))
+"""
+
+
+def test_a_parent_that_closes_takes_nothing_from_its_child(tmp_path: Path) -> None:
+    # The locks that SQLite takes count for a process, and it remembers them in memory that a child inherits.
+    assert output_of(FORK_AND_CLOSE, tmp_path / "samekey.db") == "3"
+
+
+FORK_INSIDE = """
+import sqlite3
+from samekey.stores import _fork
+_fork.PATIENCE = 0.01
+pid = 0
+class Connection(sqlite3.Connection):
+    def execute(self, sql, *parameters):
+        global pid
+        if sql == "COMMIT" and pid is None:  # not while the store is made
+            pid = os.fork()
+            if not pid:
+                for opened in store, SQLiteStore(path):
+                    try:
+                        opened.find()
+                    except StoreError as error:
+                        say(type(error).__name__ + str("forked in the middle of a write" in str(error)))
+                os._exit(0)
+        return super().execute(sql, *parameters)
+def connect(uri):
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, factory=Connection)
+store = SQLiteStore(path, _connect=connect)
+store.secret(None)
+pid = None
+done(store, "parent")
+assert os.waitpid(pid, 0)[1] == 0
+say(len(store.find()))
+"""
+
+
+def test_a_child_of_a_fork_in_the_middle_of_a_write_is_refused_and_its_parent_goes_on(tmp_path: Path) -> None:
+    told = output_of(FORK_INSIDE, tmp_path / "samekey.db").splitlines()
+    assert told == ["StoreUnavailableErrorTrue"] * 2 + ["1"]
+
+
 FORK_UNDER_LOAD = """
 import threading
 store = SQLiteStore(path)

@@ -313,6 +313,24 @@ def test_without_the_package_everything_works(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
+def test_it_is_used_from_when_there_is_a_provider_or_an_instrumentation_and_not_because_it_is_imported() -> None:
+    code = """
+import opentelemetry.metrics, opentelemetry.trace as trace, sys
+from samekey.telemetry import tracing
+assert not tracing.used()
+if sys.argv[1] == "instrumentation":
+    import opentelemetry.instrumentation
+elif sys.argv[1] == "tracer":
+    trace.set_tracer_provider(trace.NoOpTracerProvider())
+else:
+    opentelemetry.metrics.set_meter_provider(opentelemetry.metrics.NoOpMeterProvider())
+assert tracing.used()
+"""
+    for what in ("instrumentation", "tracer", "meter"):
+        result = python(code, what)
+        assert result.returncode == 0, result.stderr
+
+
 def test_with_the_api_alone_nothing_is_kept(tmp_path: Path) -> None:
     result = python("import opentelemetry.trace\n" + USES, str(tmp_path / "a.db"))
     assert result.returncode == 0, result.stderr

@@ -7,6 +7,8 @@ The laws, in the order in which they are asked:
 3. A reply from in front of the idempotency layer (401, 429, …) says nothing about an earlier attempt.
 4. A refusal settles only if no other attempt is open, or if it is the answer stored under the key (R4).
 5. A 5xx is never a refusal, and a resend after it needs the profile's word (R9).
+6. A refusal that speaks of the key, or of a request that is running, from an API whose words for that nobody has declared,
+   is not about this request: somebody else may have used that key, so it is unknown.
 """
 
 from datetime import datetime
@@ -16,7 +18,17 @@ from typing import Final
 from samekey._core.model import Failure, Reply
 from samekey._core.plan import Contract, Detector, Profile
 from samekey._core.policy import wait_hint
-from samekey._core.reading import MISSING, has_aws_code, has_code, is_html, is_json, parse_json, text_at
+from samekey._core.reading import (
+    MISSING,
+    has_aws_code,
+    has_code,
+    is_html,
+    is_json,
+    parse_json,
+    speaks_of_keys,
+    speaks_of_running,
+    text_at,
+)
 from samekey._core.values import fixed
 from samekey._core.window import skewed
 
@@ -59,6 +71,7 @@ class Judgement:
         running: whether the reply itself says that the action is being executed.
         skewed: whether the reply's clock and ours differ too much to count a window (R10).
         reference: the object's id, where the reply is not the object but names it.
+        about_key: whether it is a refusal of the key, in words that nobody has declared.
     """
 
     kind: Kind
@@ -69,6 +82,7 @@ class Judgement:
     running: bool = False
     skewed: bool = False
     reference: str | None = None
+    about_key: bool = False
 
 
 def judge(
@@ -107,6 +121,7 @@ def judge(
         hint=_hint(profile, answer, base, now),
         running=base.running,
         skewed=kind in {Kind.UNKNOWN, Kind.IN_PROGRESS} and skewed(answer.header("date"), now),
+        about_key=base.about_key,
     )
 
 
@@ -225,12 +240,17 @@ def _client_error(profile: Profile, reply: Reply, summary: str, *, alone: bool) 
         if alone:
             return Judgement(Kind.IN_FRONT, summary, resend=status == 429)
         return Judgement(Kind.UNKNOWN, summary, resend=status in MAYBE_RUNNING)
+    declared = not profile.keyed or (profile.mismatch and profile.in_progress)
+    running = status in MAYBE_RUNNING
+    if alone and not declared and (speaks_of_keys(reply) or (running and speaks_of_running(reply))):  # law 6
+        review = "" if running else "key_refused"
+        return Judgement(Kind.UNKNOWN, summary, resend=running, review=review, about_key=True)
     if alone:
         in_front = status in SOMETIMES_IN_FRONT and profile.answers_json and not is_json(reply.header("content-type"))
         return Judgement(Kind.IN_FRONT if in_front else Kind.REFUSED, summary)
     if status in profile.stored_refusals or replayed(profile, reply):
         return Judgement(Kind.REFUSED, summary)
-    if status in MAYBE_RUNNING:
+    if running:
         return Judgement(Kind.UNKNOWN, summary, resend=True)
     contradicts = status in CONTRADICTIONS and not profile.mismatch
     return Judgement(Kind.UNKNOWN, summary, review="server_conflict" if contradicts else "refused_after_unknown")

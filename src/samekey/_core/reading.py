@@ -37,6 +37,9 @@ KEPT_HEADERS: Final = frozenset(
 MISSING: Final = object()
 _decode = decoder(texts_of_numbers=True)
 _XML_CODE: Final = re.compile(rb"<Code>([A-Za-z0-9.]{1,128})</Code>")
+_KEY_WORD: Final = re.compile(rb"idempoten", re.IGNORECASE)
+_RUNNING_WORD: Final = re.compile(rb"in[ _-]?progress|being processed|already (?:running|processing)", re.IGNORECASE)
+_NO_KEY_WORD: Final = re.compile(rb"\b(?:missing|required)\b", re.IGNORECASE)
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,9}")
 
 
@@ -70,6 +73,20 @@ def has_code(reply: Reply, code_at: str, code: str | None) -> bool:
         return False
     value = parse_json(reply)
     return any(code is None or str(found) == code for found in _at(value, code_at.split(".")))
+
+
+def speaks_of_keys(reply: Reply) -> bool:
+    """Whether a refusal is about the idempotency key that it was sent with, and not about one that it did not find.
+
+    No API's words for this are known where nobody has declared them; that they name idempotency is what they have in common.
+    """
+    body = reply.body[:MAX_READ]
+    return _KEY_WORD.search(body) is not None and _NO_KEY_WORD.search(body) is None
+
+
+def speaks_of_running(reply: Reply) -> bool:
+    """Whether a refusal says that such a request is being executed, in words that servers use which do not name the key."""
+    return _RUNNING_WORD.search(reply.body[:MAX_READ]) is not None
 
 
 def text_at(reply: Reply, where: str) -> str | None:

@@ -37,6 +37,7 @@ REASONS = {
     "refused_after_unknown": "a later try was refused while an earlier one may have come through",
     "server_conflict": "the API contradicts itself",
     "key_reused_by_server": "the API knows its key with other data",
+    "key_refused": "the API refused its key, which may have been used elsewhere",
     "look_up_inconclusive": "the look-up was inconclusive",
     "look_up_absent": "the look-up did not find it, which proves nothing yet",
     "effect_after_close": "a success arrived after the action was closed",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from samekey.errors import UsageError
-from samekey.http import cookies
+from samekey.http import cookies, pools
 from samekey.http.library import library_of
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ KEEPALIVE_SECONDS: Final = 2.0
 """How long an idle connection is kept. httpx's 5 s is when uvicorn and Node close theirs: a request that meets the
 close is lost without an answer (spikes, section a)."""
 
+MAX_CONNECTIONS: Final = 100
 READ_SECONDS: Final = 30.0
 CONNECT_SECONDS: Final = 5.0
 
@@ -101,11 +102,20 @@ def build_client(
     """
     module = library.module
     given = dict(options or {})
+    asynchronous = issubclass(library.client, module.AsyncClient)
     if "limits" not in given:
-        # httpx's own limits besides
+        # httpx's own limits besides; but an action's connection is idle while its record is committed.
         given["limits"] = module.Limits(
-            max_connections=100, max_keepalive_connections=20, keepalive_expiry=KEEPALIVE_SECONDS
+            max_connections=MAX_CONNECTIONS,
+            max_keepalive_connections=MAX_CONNECTIONS if asynchronous else 20,
+            keepalive_expiry=KEEPALIVE_SECONDS,
         )
+    if not isinstance(given["limits"], module.Limits):
+        raise UsageError(f"limits= is a {type(given['limits']).__name__}; give {library.name}.Limits(...).")
+    many = asynchronous and pools.wanted(given)
+    if many:
+        context = {name: given[name] for name in ("verify", "cert", "trust_env") if name in given}
+        given["verify"] = module.create_ssl_context(**context)  # once, and not for each pool
     if timeout is None:
         timeout = module.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
     try:
@@ -116,7 +126,9 @@ def build_client(
         raise UsageError(
             f"{library.name}.{library.client.__name__} cannot be built: {_unknown_option(error)}"
         ) from None
-    check_client(client, asynchronous=issubclass(library.client, module.AsyncClient))
+    if many:
+        pools.spread(module, client, given)
+    check_client(client, asynchronous=asynchronous)
     if "cookies" not in given:
         cookies.spare(client, module)
     return client

@@ -11,6 +11,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from samekey.http.pools import one_of
+
 if TYPE_CHECKING:
     from samekey.http.library import Library
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 def silence_proves(library: Library[Any, Any], client: Any, request: Any, auth: Any, trace: object) -> bool:
     """Whether a request that left would have been seen by `trace`."""
     module = library.module
-    transport = client._transport_for_url(request.url)  # noqa: SLF001 (there is no public way to it)
+    transport = one_of(client._transport_for_url(request.url))  # noqa: SLF001 (there is no public way to it)
     auth = client.auth if auth is module.USE_CLIENT_DEFAULT else auth
     return (
         request.extensions.get("trace") is trace

@@ -313,11 +313,11 @@ class AsyncEngine(Database):
         """Runs a statement that changes nothing and finds its row by an index: on the loop, if nobody is in the way."""
         with self._guard:
             free = not self._flights
-        connection = self._connection
-        if free and connection is not None and self._mutex.acquire(blocking=False):
+        if free and self._mutex.acquire(blocking=False):
             try:
-                self._be_patient(connection, patient=False)
-                return work(connection)
+                if (connection := self._connection) is not None:
+                    self._be_patient(connection, patient=False)
+                    return work(connection)
             except sqlite3.Error:
                 pass  # the worker will meet it, or wait for it
             finally:

@@ -31,8 +31,9 @@ _LAST_PATIENCE: Final = 2.0
 _KEEPER_BUSY_MS: Final = 100
 """How long emptying the log waits for readers, while writers wait for it."""
 
-# Connections that a child inherited. They are the parent's: never used, never closed, so never collected.
-_inherited: Final[list[Connection]] = []
+# Connections that a child inherited from the middle of a transaction, by the database's inode. They are the parent's:
+# never used, never closed, so never collected.
+_inherited: Final[dict[tuple[int, int] | None, list[Connection]]] = {}
 
 
 class Job(Generic[T]):
@@ -83,9 +84,18 @@ class Database:
         """What threads hold while they are inside SQLite."""
         return self._mutex, self._mutex_apart
 
+    def before_fork(self) -> None:
+        """Closes the connections, so that SQLite in the child does not take the parent's locks for its own."""
+        with suppress(sqlite3.Error):
+            self._drop()
+        with suppress(sqlite3.Error):
+            self._drop_apart()
+
     def after_fork(self) -> None:
         """Leaves the parent what is the parent's; the next verb opens anew."""
-        _inherited.extend(connection for connection in (self._connection, self._apart) if connection is not None)
+        left = [connection for connection in (self._connection, self._apart) if connection is not None]
+        if left:
+            _inherited.setdefault(self._inode, []).extend(left)
         self._connection = self._apart = None
         self._lock.abandon()
         self._lock_apart.abandon()
@@ -112,6 +122,11 @@ class Database:
         return self._connection
 
     def _open(self) -> bytes:
+        if _inherited and inode_of(self.files.database) in _inherited:
+            raise StoreUnavailableError(
+                f"the store {self.files.shown} cannot be opened in this process, which was forked in the middle of a "
+                f"write, {NOTHING_SENT}; fork while no action is under way, or start the process with spawn."
+            )
         try:
             refuse_unfit(self.files)
             refuse_foreign(self.files, self._connect)
@@ -170,26 +185,25 @@ class Database:
         """Empties the log and lets go of everything; a later verb opens it again."""
         self.keeper.stop()
         with self._mutex:
-            if self._connection is not None:
-                self._close_locked()
+            self._close_locked()
 
     def close_at_last(self) -> None:
         """The same when the store is collected or the process ends, unless a verb is stuck just then."""
         self.keeper.stop()
         if self._mutex.acquire(timeout=_LAST_PATIENCE):
             try:
-                if self._connection is not None:
-                    self._close_locked()
+                self._close_locked()
             finally:
                 self._mutex.release()
 
     def _close_locked(self) -> None:
         try:
             # Every acknowledged commit is in the log; if it cannot be emptied now, whoever opens it next does it.
-            with suppress(StoreError):
-                self._locked_out(self._empty_and_drop)
+            if self._connection is not None:
+                with suppress(StoreError):
+                    self._locked_out(self._empty_and_drop)
         finally:
-            self._lock.close()
+            self._lock.close()  # which one that could not be opened has too
 
     def _empty_and_drop(self) -> None:
         try:
@@ -368,7 +382,10 @@ class Database:
 
     def _rest(self) -> None:
         with self._mutex_apart:
-            apart, self._apart = self._apart, None
-            if apart is not None:
-                apart.close()
+            self._drop_apart()
             self._lock_apart.close()
+
+    def _drop_apart(self) -> None:
+        apart, self._apart = self._apart, None
+        if apart is not None:
+            apart.close()

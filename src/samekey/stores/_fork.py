@@ -1,7 +1,8 @@
 """What a forked child must forget, and what must be quiet while a fork happens.
 
 Locks, descriptors and connections belong to the parent. And SQLite has locks of its own: were another thread inside it
-at the moment of the fork, the child would find them locked for ever.
+at the moment of the fork, the child would find them locked for ever. It also keeps a list of what its process has locked,
+which a child inherits although the locks are not its own. So nothing is open in SQLite while a process forks.
 """
 
 import os
@@ -27,6 +28,9 @@ class Quietable(Protocol):
     def fork_locks(self) -> Sequence[threading.Lock]:
         """The locks that they hold while they are."""
 
+    def before_fork(self) -> None:
+        """Closes what a child must not inherit; the locks are held, and the next use opens it again."""
+
 
 _forkables: "weakref.WeakSet[Forkable]" = weakref.WeakSet()
 _quietables: "weakref.WeakSet[Quietable]" = weakref.WeakSet()
@@ -39,13 +43,18 @@ def forget_in_child(thing: Forkable) -> None:
 
 
 def quiet_at_fork(thing: Quietable) -> None:
-    """Has `thing.fork_locks()` held during every fork, for as long as the thing lives."""
+    """Has `thing.fork_locks()` held during every fork, with nothing left open, for as long as the thing lives."""
     _quietables.add(thing)
 
 
 def _before() -> None:
-    locks = [lock for thing in list(_quietables) for lock in thing.fork_locks()]
-    _local.held = [lock for lock in locks if lock.acquire(timeout=PATIENCE)]
+    _local.held = held = []
+    for thing in list(_quietables):
+        locks = thing.fork_locks()
+        had = [lock for lock in locks if lock.acquire(timeout=PATIENCE)]
+        held += had
+        if len(had) == len(locks):
+            thing.before_fork()
 
 
 def _in_parent() -> None:

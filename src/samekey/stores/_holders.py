@@ -13,6 +13,7 @@ import secrets
 import socket
 import threading
 import time
+import weakref
 from contextlib import suppress
 from typing import Final
 
@@ -26,17 +27,20 @@ NO_BOOT: Final = "-"
 
 
 class Holder:
-    """This process, as the other users of one store see it."""
+    """This process, as the other users of one store see it, for as long as some store object here refers to it."""
 
     def __init__(self, directory: str, place: str = "") -> None:
         self.directory = directory
         self.running = Running()
         self._origin = _boot_part() if not place else f"{_boot_part()}-{place}"
-        self.name, self._descriptor = _take(directory, self._origin)
+        self.name, descriptor = _take(directory, self._origin)
+        self._end = weakref.finalize(self, _end, os.path.join(directory, self.name), descriptor, os.getpid())
+        # At the end of the process the kernel unlocks it, and not before: other threads may still be sending.
+        self._end.atexit = False
 
     def let_go(self) -> None:
         """Closes the descriptor: in a forked child it is the parent's, and would keep the parent alive for others."""
-        os.close(self._descriptor)
+        self._end()
 
     def is_alive(self, name: str) -> bool:
         """Whether another process may still be at work. True also if only its lease can tell: on another boot."""
@@ -67,7 +71,7 @@ class _Registry:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._holders: dict[str, Holder] = {}
+        self._holders: weakref.WeakValueDictionary[str, Holder] = weakref.WeakValueDictionary()
         forget_in_child(self)
 
     def of(self, files: Files) -> Holder:
@@ -80,16 +84,17 @@ class _Registry:
             holder = self._holders.get(directory)
             if holder is None:
                 make_directory(directory)
-                holder = self._holders[directory] = Holder(directory, place)
+                holder = Holder(directory, place)
+                self._holders[directory] = holder
                 holder.sweep()
             return holder
 
     def after_fork(self) -> None:
         """A child is another process, so it takes names of its own."""
         self._lock = threading.Lock()
-        for holder in self._holders.values():
+        for holder in list(self._holders.values()):
             holder.let_go()
-        self._holders = {}
+        self._holders = weakref.WeakValueDictionary()
 
 
 holders: Final = _Registry()
@@ -117,6 +122,13 @@ def _take(directory: str, origin: str) -> tuple[str, int]:
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 return name, descriptor
         os.close(descriptor)
+
+
+def _end(path: str, descriptor: int, process: int) -> None:
+    if os.getpid() == process:  # a forked child has the parent's, whose file stays
+        with suppress(OSError):
+            os.unlink(path)
+    os.close(descriptor)
 
 
 def _is_free(path: str) -> bool:

@@ -67,8 +67,9 @@ class Common:
         """How long an attempt may hold an action."""
         return self._lease
 
-    def _opening(self) -> Verb[schemas.Opened]:
-        return schemas.open_store(self._texts, self.location, self._given, asked=self._asked, create=self._create)
+    def _opening(self, *, keep: bool = False) -> Verb[schemas.Opened]:
+        given, asked = self._given, self._asked
+        return schemas.open_store(self._texts, self.location, given, asked=asked, create=self._create, keep=keep)
 
     def _known(self, opened: schemas.Opened) -> Session:
         self._opened = opened

@@ -8,10 +8,15 @@ from samekey._core.model import Event, Record
 from samekey._core.states import UNSETTLED, Status
 from samekey._core.verbs import Resolution, Resolved
 from samekey.stores import _rows, _rulings
+from samekey.stores._doctor import Check, clock_check
 from samekey.stores._postgres_codec import Found, decode, encode, without_nul
 from samekey.stores._postgres_sql import Texts
 from samekey.stores._postgres_verbs import BEGIN, COMMIT, Ask, Rows, Verb, told
 from samekey.stores._rulings import ERASED
+
+
+MOST_SKEW_SECONDS: Final = 10.0
+"""How far a machine's clock may be from the server's before the doctor says so; leases go by the server's."""
 
 
 def resolve_rows(
@@ -98,3 +103,21 @@ def look_at(texts: Texts, record: Record, *, announce: bool) -> Verb[bool]:
         yield Ask(texts.await_it, [record.identity, *version], commits=True)
     rows: Rows = yield Ask(texts.version, [record.identity])
     return bool(rows) and list(rows[0]) == version
+
+
+def examine_store(texts: Texts, now: datetime, *, claim_durable: bool) -> Verb[list[Check]]:
+    """What `samekey doctor` says of the server."""
+    ((version, server, newest),) = yield Ask(texts.condition)
+    apart = abs((now - server).total_seconds())
+    well = apart <= MOST_SKEW_SECONDS
+    durable = "survive a power loss" if claim_durable else "may be lost: APIs without keys are refused"
+    return [
+        Check("server", well=True, told=f"PostgreSQL {version}"),
+        Check("claims", well=True, told=f"acknowledged ones {durable}"),
+        Check(
+            "server's clock",
+            well=well,
+            told=f"{apart:.1f} s from this machine's" + ("" if well else "; set the clocks"),
+        ),
+        clock_check(None if newest is None else newest.timestamp(), now),
+    ]

@@ -19,6 +19,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 from samekey.errors import StoreError
 from samekey.stores._errors import NOTHING_SENT
 from samekey.stores._postgres_address import CONNECT_SECONDS, Address
+from samekey.stores._postgres_direct import Session
 from samekey.stores._postgres_errors import AGAIN, key_of_another, translated
 from samekey.stores._postgres_verbs import Ask, KeyOfAnotherError, Verb
 
@@ -105,7 +106,7 @@ class Link:
         """A child has no pool yet; its parent's threads and connections stay the parent's."""
         _inherited.append(getattr(self, "_pool", None))
         self._lock = threading.Lock()
-        self._pool: ConnectionPool[Any] | None = None
+        self._pool: ConnectionPool[Session] | None = None
 
     def first(self, make: Callable[[], Verb[T]]) -> T:
         """Performs a verb on a connection of its own, which tells why there is none, as a pool does not."""
@@ -142,23 +143,23 @@ class Link:
                 _leave(connection)
                 pool.putconn(connection)
 
-    def _borrow(self, pool: ConnectionPool[Any]) -> "psycopg.Connection[Any]":
+    def _borrow(self, pool: ConnectionPool[Session]) -> Session:
         """A connection of the pool. If it has none for long, one of our own tells why; a pool does not."""
         until = monotonic() + CONNECT_SECONDS
         while True:
             try:
-                borrowed: psycopg.Connection[Any] = pool.getconn(ASK_AGAIN_SECONDS)
-                return borrowed
+                return pool.getconn(ASK_AGAIN_SECONDS)
             except PoolTimeout:
                 if monotonic() > until:
                     raise
                 psycopg.connect(self.address.conninfo).close()
 
-    def _open(self) -> ConnectionPool[Any]:
+    def _open(self) -> ConnectionPool[Session]:
         with self._lock:
             if self._pool is None:
                 pool = ConnectionPool(
                     self.address.conninfo,
+                    connection_class=Session,
                     kwargs=self.address.options(RawCursor, direct=self._direct),
                     min_size=0,
                     max_size=self._size,
@@ -183,8 +184,7 @@ def _perform(connection: "psycopg.Connection[Any]", verb: Verb[T]) -> T:
         ask = next(verb)
         while True:
             try:
-                cursor = connection.execute(ask.text, ask.values or None, binary=True)
-                rows = cursor.fetchall() if cursor.description is not None else []
+                rows = _rows(connection, ask)
             except psycopg.Error as error:
                 _close_if_useless(connection, error)
                 raise Failed(error, ask, closed=connection.closed) from error
@@ -194,6 +194,15 @@ def _perform(connection: "psycopg.Connection[Any]", verb: Verb[T]) -> T:
         return answer
     finally:
         verb.close()
+
+
+def _rows(connection: "psycopg.Connection[Any]", ask: Ask) -> list[Any]:
+    if ask.counted and connection.prepare_threshold is not None and isinstance(connection, Session):
+        count = connection.count(ask.text, ask.values)
+        if count is not None:
+            return [()] * count
+    cursor = connection.execute(ask.text, ask.values or None, binary=True)
+    return cursor.fetchall() if cursor.description is not None else []
 
 
 _PID: Final = "SELECT pg_backend_pid()"

@@ -4,14 +4,15 @@ It is a help, never relied upon: who waits looks at the row anyway from time to 
 """
 
 import asyncio
+import logging
 import os
-import select
+import selectors
 import threading
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 import psycopg
-from psycopg import AsyncConnection, Connection, sql
+from psycopg import AsyncConnection, sql
 
 FIRST_LOOK: Final = 0.01
 SLOWEST_LOOK: Final = 0.25
@@ -19,6 +20,19 @@ HEARING_LOOK: Final = 2.0
 """Seconds between two looks at a row: the first, the longest without a listener, and the longest with one."""
 
 _RETRY_SECONDS: Final = 1.0
+
+# For descriptors of any number, which `select` is not, and without one of its own, unlike `epoll`.
+_Selector: Final = getattr(selectors, "PollSelector", selectors.DefaultSelector)
+
+_log = logging.getLogger("samekey")
+
+
+def _tell_of(error: Exception) -> None:
+    """An error that is not the server's. Nothing depends on the listener, so it is told and not raised."""
+    _log.warning(
+        "waiting for other processes is slower for now: listening to PostgreSQL failed with %s; it is tried again.",
+        type(error).__name__,
+    )
 
 
 class Listener:
@@ -36,11 +50,13 @@ class Listener:
 
     def after_fork(self) -> None:
         """A child has no thread."""
+        for descriptor in getattr(self, "_pipe", None) or ():
+            os.close(descriptor)
         self._heard = threading.Condition()
         self._turn: dict[str, int] = {}
         self._waiting: dict[str, int] = {}
         self._thread: threading.Thread | None = None
-        self._stop: int | None = None
+        self._pipe: tuple[int, int] | None = None
         self.hearing: bool = False
 
     def turn(self, identity: str, *, listen: bool) -> int:
@@ -48,10 +64,22 @@ class Listener:
         with self._heard:
             self._waiting[identity] = self._waiting.get(identity, 0) + 1
             if listen and self._thread is None:
-                reader, self._stop = os.pipe()
-                self._thread = threading.Thread(target=self._run, args=(reader,), name="samekey-listen", daemon=True)
-                self._thread.start()
+                try:
+                    self._start()
+                except (OSError, RuntimeError) as error:  # no descriptor or no thread is left
+                    _tell_of(error)
             return self._turn.get(identity, 0)
+
+    def _start(self) -> None:
+        pipe = os.pipe()
+        thread = threading.Thread(target=self._run, args=(pipe[0],), name="samekey-listen", daemon=True)
+        try:
+            thread.start()
+        except BaseException:
+            os.close(pipe[0])
+            os.close(pipe[1])
+            raise
+        self._thread, self._pipe = thread, pipe
 
     def wait(self, identity: str, turn: int, seconds: float) -> int:
         """Returns when more was heard than `turn`, at the latest after `seconds`."""
@@ -78,34 +106,52 @@ class Listener:
         """Ends the thread and its connection."""
         with self._heard:
             thread, self._thread = self._thread, None
-            stop, self._stop = self._stop, None
-        if thread is not None and stop is not None:
-            os.close(stop)
-            thread.join()
+            pipe, self._pipe = self._pipe, None
+        if thread is not None and pipe is not None:
+            with suppress(BrokenPipeError):
+                os.write(pipe[1], b"\0")  # a forked child may have this end too: closing it would not be seen
+            os.close(pipe[1])
+            if thread is not threading.current_thread():  # which may be just the one that collects the store
+                thread.join()
 
     def _run(self, reader: int) -> None:
+        told = False
         try:
-            while True:
-                with suppress(psycopg.Error), psycopg.connect(self._conninfo, autocommit=True) as connection:
-                    connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
-                    self.hearing = True
-                    self.tell(None)  # what changed before is not announced
-                    if self._hear(connection, reader):
+            with _Selector() as events:
+                events.register(reader, selectors.EVENT_READ)
+                while True:
+                    try:
+                        if self._listen(events, reader):
+                            return
+                    except psycopg.Error:
+                        pass
+                    except Exception as error:  # noqa: BLE001 - it would end the thread, and nobody would learn of it
+                        if not told:
+                            _tell_of(error)
+                        told = True
+                    self.hearing = False
+                    self.tell(None)  # who waits looks more often from now on
+                    if events.select(_RETRY_SECONDS):
                         return
-                self.hearing = False
-                if select.select([reader], [], [], _RETRY_SECONDS)[0]:
-                    return
         finally:
             self.hearing = False
             os.close(reader)
 
-    def _hear(self, connection: "Connection[Any]", reader: int) -> bool:
+    def _listen(self, events: selectors.BaseSelector, reader: int) -> bool:
         """Listens until the end, which is True, or until the connection breaks, which is an error."""
-        while True:
-            if reader in select.select([reader, connection.fileno()], [], [])[0]:
-                return True
-            for notice in connection.notifies(timeout=0):
-                self.tell(notice.payload)
+        with psycopg.connect(self._conninfo, autocommit=True) as connection:
+            connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
+            server = events.register(connection.fileno(), selectors.EVENT_READ)
+            try:
+                self.hearing = True
+                self.tell(None)  # what changed before is not announced
+                while True:
+                    if any(key.fd == reader for key, _ in events.select()):
+                        return True
+                    for notice in connection.notifies(timeout=0):
+                        self.tell(notice.payload)
+            finally:
+                events.unregister(server.fd)
 
 
 class AsyncListener:
@@ -152,16 +198,25 @@ class AsyncListener:
                 await task
 
     async def _run(self) -> None:
-        try:
-            while True:
-                with suppress(psycopg.Error):
-                    async with await AsyncConnection.connect(self._conninfo, autocommit=True) as connection:
-                        await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
-                        self.hearing = True
-                        self.tell(None)
-                        async for notice in connection.notifies():
-                            self.tell(notice.payload)
+        told = False
+        while True:
+            try:
+                await self._listen()
+            except psycopg.Error:
+                pass
+            except Exception as error:  # noqa: BLE001 - it would end the task, and nobody would learn of it
+                if not told:
+                    _tell_of(error)
+                told = True
+            finally:
                 self.hearing = False
-                await asyncio.sleep(_RETRY_SECONDS)
-        finally:
-            self.hearing = False
+            self.tell(None)  # who waits looks more often from now on
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _listen(self) -> None:
+        async with await AsyncConnection.connect(self._conninfo, autocommit=True) as connection:
+            await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
+            self.hearing = True
+            self.tell(None)
+            async for notice in connection.notifies():
+                self.tell(notice.payload)

@@ -52,7 +52,9 @@ class Migrated:
     after: int
 
 
-def open_store(texts: Texts, location: str, given: bytes | None, *, asked: bool, create: bool) -> Verb[Opened]:
+def open_store(
+    texts: Texts, location: str, given: bytes | None, *, asked: bool, create: bool, keep: bool = False
+) -> Verb[Opened]:
     """Opens a store, and makes it if there is none.
 
     Args:
@@ -61,6 +63,7 @@ def open_store(texts: Texts, location: str, given: bytes | None, *, asked: bool,
         given: the fleet's secret; None for the store's own.
         asked: whether the secret is wanted; who only looks need not know it.
         create: whether a missing store is made.
+        keep: whether a store that has no secret yet keeps the given one, as it does its own.
 
     Raises:
         StoreFormatError: it is not ours, older or newer than us, or was made under another secret.
@@ -84,7 +87,7 @@ def open_store(texts: Texts, location: str, given: bytes | None, *, asked: bool,
     secret = b""
     if asked or "secret_check" not in meta:
         if "secret_check" not in meta:
-            meta = yield from _bind(texts, location, given)
+            meta = yield from _bind(texts, location, given, keep=keep)
         secret = _checked(meta, location, given)
     ((level, fsync, standbys),) = yield Ask(
         "SELECT current_setting('synchronous_commit'), current_setting('fsync'), current_setting('synchronous_standby_names')"
@@ -120,6 +123,11 @@ def migrate_store(texts: Texts, location: str) -> Verb[Migrated]:
     return Migrated(before, newest())
 
 
+def is_there(texts: Texts, location: str) -> Verb[bool]:
+    """Whether there is a store; makes none."""
+    return (yield from _version(texts, location)) != 0
+
+
 def _version(texts: Texts, location: str) -> Verb[int]:
     """The schema of a store; 0 if there is none."""
     tables = {name for (name,) in (yield Ask(_TABLES, [texts.schema]))}
@@ -148,7 +156,7 @@ def _meta(texts: Texts) -> Verb[dict[str, str]]:
     return {name: value for name, value in rows}  # noqa: C416 - rows are no pairs to the type checker
 
 
-def _bind(texts: Texts, location: str, given: bytes | None) -> Verb[dict[str, str]]:
+def _bind(texts: Texts, location: str, given: bytes | None, *, keep: bool) -> Verb[dict[str, str]]:
     """Binds a new store to a secret: the first one that gets there; the others are compared with it."""
     if (yield Ask(texts.any_action)):
         raise StoreFormatError(
@@ -160,7 +168,7 @@ def _bind(texts: Texts, location: str, given: bytes | None) -> Verb[dict[str, st
     yield Ask("SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))", [f"samekey secret {texts.schema}"])
     meta = yield from _meta(texts)
     if "secret_check" not in meta:
-        yield Ask(texts.set_meta, ["secret", secret.hex() if given is None else _GIVEN])
+        yield Ask(texts.set_meta, ["secret", secret.hex() if given is None or keep else _GIVEN])
         yield Ask(texts.set_meta, ["secret_check", check_value(secret)])
         meta = yield from _meta(texts)
     yield COMMIT

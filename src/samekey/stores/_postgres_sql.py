@@ -206,6 +206,21 @@ class Texts:
         }
         """The statement of `find` by what narrows it most, and its order."""
 
+        self.operations = f"SELECT name, scope_names FROM {operations} ORDER BY name"
+        self.after = f"SELECT id, {_COLUMNS} FROM {actions} WHERE id > $1 ORDER BY id LIMIT $2"
+        self.events_of = f"SELECT idempotency_key, at, kind, detail FROM {events} WHERE idempotency_key = ANY ($1::text[]) ORDER BY id"
+        # Of what another store knew, the sender's own clock is all that there is.
+        by_sender = f"{_parameter('first_sent_at')}, {_parameter('lease_expires_at')}"
+        self.adopt = f"{inserted} VALUES ({_places(FIELDS)}, {by_sender}) ON CONFLICT DO NOTHING RETURNING 1"
+        self.same = f"""
+            SELECT {_COLUMNS} FROM {actions} WHERE identity = $1 AND generation = $2 OR idempotency_key = $3 ORDER BY id
+        """
+
+        self.condition = (
+            "SELECT current_setting('server_version'), clock_timestamp(), "
+            f"(SELECT created_at FROM {actions} ORDER BY id DESC LIMIT 1)"
+        )
+
         self.meta = f"SELECT value FROM {schema}.meta WHERE name = $1"
         self.set_meta = f"INSERT INTO {schema}.meta (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING"
         self.all_meta = f"SELECT name, value FROM {schema}.meta"

@@ -3,7 +3,7 @@
 import threading
 import time
 import weakref
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -23,8 +23,12 @@ from samekey._core.verbs import (
     Settled,
     Settlement,
 )
+from samekey.errors import StoreError
 from samekey.stores import _postgres_desk as desk
+from samekey.stores import _postgres_moving as moving
 from samekey.stores import _postgres_schema as schemas
+from samekey.stores._contract import Adopted, Entry
+from samekey.stores._doctor import Check
 from samekey.stores._errors import NOT_RECORDED, NOTHING_SENT
 from samekey.stores._fork import forget_in_child
 from samekey.stores._postgres_common import Common, Patience
@@ -202,11 +206,47 @@ class PostgresStore(Common):
         if self._session is not None:
             self._session.holder.running.end((identity, generation, fence))
 
+    # --- moving ----------------------------------------------------------------------------------------------
+
+    def operations(self) -> Mapping[str, tuple[str, ...]]:
+        """The scope names of each operation."""
+        return self._run(partial(moving.known_operations, self._texts))
+
+    def export(self) -> Iterator[Entry]:
+        """Every generation of every action, oldest first. See `Portable.export`."""
+        entries, last = self._run(partial(moving.export_rows, self._texts, 0))
+        while entries:
+            yield from entries
+            entries, last = self._run(partial(moving.export_rows, self._texts, last))
+
+    def adopt(self, operations: Mapping[str, tuple[str, ...]], entries: Sequence[Entry]) -> Adopted:
+        """Writes what is not there yet. See `Portable.adopt`."""
+        return self._run(partial(moving.adopt_rows, self._texts, operations, entries), NOT_RECORDED)
+
+    def adopt_secret(self, secret: bytes) -> None:
+        """Opens the store; one that has no secret yet keeps this one. See `Portable.adopt_secret`."""
+        with self._opening_lock:
+            self._given, self._asked = secret, True
+            self._known(self._link.first(partial(self._opening, keep=True)))
+
     # --- the end ---------------------------------------------------------------------------------------------
 
     def tidy(self) -> None:
         """Removes what killed processes of this machine have left; the server erases by itself."""
         self._ready().holder.sweep()
+
+    def exists(self) -> bool:
+        """Whether the database has the store; does not make it."""
+        return self._link.first(partial(schemas.is_there, self._texts, self.location))
+
+    def examine(self, now: datetime) -> list[Check]:
+        """Looks whether the store is well, for `samekey doctor`; repairs nothing."""
+        try:
+            self._ready()
+            assert self._opened is not None
+            return self._run(partial(desk.examine_store, self._texts, now, claim_durable=self._opened.claim_durable))
+        except StoreError as error:
+            return [Check("reading", well=False, told=str(error))]
 
     def close(self) -> None:
         """Lets go of all connections; a later verb opens them again."""

@@ -32,12 +32,14 @@ class Ask:
         values: its parameters.
         commits: whether it is a commit, or commits by itself: if its answer is lost, it may have happened.
         again: whether it may be asked again then.
+        counted: whether only the number of its rows is wanted, and not what is in them.
     """
 
     text: str
     values: Sequence[Any] = ()
     commits: bool = False
     again: bool = True
+    counted: bool = False
 
 
 Verb = Generator[Ask, Rows, T]
@@ -74,7 +76,7 @@ def claim_row(texts: Texts, known: Names, claim: Claim) -> Verb[Claimed | Found 
         return (yield from _claim_carefully(texts, known, claim))
     if names is None:
         return (yield from _claim_with_names(texts, known, claim))
-    if (yield Ask(texts.claim, encode(record), commits=True)):
+    if (yield Ask(texts.claim, encode(record), commits=True, counted=True)):
         return Claimed(record)
     return (yield from _claimed_before(texts, claim))
 
@@ -275,5 +277,5 @@ def _settle_known(texts: Texts, known: Record, new: Record, settlement: Settleme
     values.append(not settlement.durable)
     event = settlement.event
     if event is None:
-        return Ask(texts.settle, values, commits=True)
+        return Ask(texts.settle, values, commits=True, counted=True)
     return Ask(texts.settle_told, [*values, event.at, event.kind, _detail(event)], commits=True)

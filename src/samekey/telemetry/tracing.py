@@ -1,11 +1,13 @@
 """Where OpenTelemetry is told what happens, if the program uses it; otherwise all of this is nothing.
 
-"Uses it" means that `opentelemetry.trace` has been imported: who has not imported it can have no exporter either. Nothing
-here imports it, so that it costs a program without it a look into a dictionary.
+"Uses it" means that `opentelemetry.trace` has been imported, and somebody has given it a provider or has imported an
+instrumentation: without either it has nowhere to tell anything, and some libraries (redis-py) import it for nobody. Nothing here
+imports it, so that it costs a program without it a look into a dictionary.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from samekey.telemetry.otel import Observer
 
 API: Final = "opentelemetry.trace"
+INSTRUMENTED: Final = "opentelemetry.instrumentation"
+_METRICS: Final = "opentelemetry.metrics._internal"
+_ASKED_FOR: Final = any(f"OTEL_PYTHON_{name}_PROVIDER" in os.environ for name in ("TRACER", "METER"))
 TIMED: Final = frozenset({"claim", "renew", "settle"})
 """Verbs of the store whose time is told; the others wait, or are not on the way of an action."""
 
@@ -68,7 +73,16 @@ _NOTHING: Final = _Nothing()
 
 def used() -> bool:
     """Whether the program uses OpenTelemetry."""
-    return sys.modules.get(API) is not None
+    trace = sys.modules.get(API)
+    if trace is None:
+        return False
+    # Where these are not called so any more, it is better to tell nobody something than to tell somebody nothing.
+    return (
+        getattr(trace, "_TRACER_PROVIDER", API) is not None
+        or getattr(sys.modules.get(_METRICS), "_METER_PROVIDER", API) is not None
+        or INSTRUMENTED in sys.modules
+        or _ASKED_FOR
+    )
 
 
 def action(operation_name: str) -> Span:

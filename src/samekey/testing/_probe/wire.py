@@ -117,8 +117,10 @@ class Wire:
             raise AssertionError
         json_sent = is_json(prepared.outgoing.content_type)
         judged = judge(self.profile, Contract(), answer, alone=True, json_sent=json_sent, now=self._clock())
-        reference = judged.reference or (None if reply is None else self._reference_in(reply, judged.kind))
-        code = None if reply is None or judged.kind is Kind.SUCCESS else code_of(reply)
+        # Nobody else has a probe's key, so that a refusal of it is one.
+        kind = Kind.REFUSED if judged.about_key else judged.kind
+        reference = judged.reference or (None if reply is None else self._reference_in(reply, kind))
+        code = None if reply is None or kind is Kind.SUCCESS else code_of(reply)
         if code is not None and any(map(self.secrets.in_, code)):
             code = None
         send = ProbeSend(
@@ -130,7 +132,7 @@ class Wire:
             reference=None if reference is None else self.told(reference),
         )
         marked = reply is not None and replayed(self.profile, reply)
-        return Answer(send, reply, judged.kind, reference, marked, code, error)
+        return Answer(send, reply, kind, reference, marked, code, error)
 
     def count(self) -> int | None:
         """How many effects there are; None if nobody said how to count.

@@ -32,9 +32,11 @@ def begin_run() -> tuple[int, int]:
 
 def watch_run(child: int, pipe: int) -> int:
     """Kills the child on command; returns its exit code."""
+    events = select.poll()
+    events.register(0)
+    events.register(pipe)
     while True:
-        ready, _, _ = select.select([0, pipe], [], [])
-        if pipe in ready:
+        if pipe in (descriptor for descriptor, _ in events.poll()):
             os.close(pipe)
             return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         command = os.read(0, 1)

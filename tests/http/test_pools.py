@@ -1,0 +1,181 @@
+"""Many connections at once are spread over pools, and behave as those of one pool would."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+from samekey.http.guard import build_client
+from samekey.http.library import Library, library_named
+from samekey.http.pools import POOL_CONNECTIONS
+from samekey.http.proof import silence_proves
+from tests.http.conftest import TRUST
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.anyio
+
+ANSWER = b"HTTP/1.1 201 Created\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nok"
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+class Server:
+    """Answers nobody until `together` requests wait for an answer.
+
+    Attributes:
+        opened: connections so far.
+        most: the most that waited at once.
+    """
+
+    def __init__(self, together: int) -> None:
+        self.url = ""
+        self.opened = self.most = 0
+        self._waiting = 0
+        self._together = together
+        self._full = anyio.Event()
+
+    async def handle(self, stream: Any) -> None:
+        self.opened += 1
+        async with stream:
+            try:
+                while await stream.receive():
+                    self._waiting += 1
+                    self.most = max(self.most, self._waiting)
+                    if self._waiting == self._together:
+                        self._full.set()
+                    await self._full.wait()
+                    self._waiting -= 1
+                    await stream.send(ANSWER)
+            except (anyio.EndOfStream, anyio.BrokenResourceError):
+                pass
+
+
+@asynccontextmanager
+async def serving(together: int = 1) -> AsyncIterator[Server]:
+    server = Server(together)
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as group:
+        server.url = f"http://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}"  # noqa: S610 (anyio, not Django)
+        group.start_soon(listener.serve, server.handle)
+        yield server
+        group.cancel_scope.cancel()
+
+
+@pytest.fixture
+def asynchronous(module: Any) -> Library[Any, Any]:
+    return library_named(module.__name__, asynchronous=True)
+
+
+def built(library: Library[Any, Any], url: str = "", **options: Any) -> Any:
+    return build_client(library, url, options={"trust_env": False, "verify": TRUST, **options})
+
+
+async def many(client: Any, number: int) -> list[int]:
+    told: list[int] = []
+
+    async def one() -> None:
+        told.append((await client.post("/orders")).status_code)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(number):
+            group.start_soon(one)
+    return told
+
+
+async def test_one_at_a_time_keeps_to_one_connection(asynchronous: Library[Any, Any]) -> None:
+    async with serving() as server, built(asynchronous, server.url) as client:
+        for _ in range(5):
+            assert await many(client, 1) == [201]
+        assert server.opened == 1
+        assert len(client._transport.pools) == 1
+
+
+async def test_many_at_once_have_a_connection_each_and_find_it_again(asynchronous: Library[Any, Any]) -> None:
+    async with serving(together=30) as server, built(asynchronous, server.url) as client:
+        assert await many(client, 30) == [201] * 30
+        assert len(client._transport.pools) == 4
+        assert await many(client, 30) == [201] * 30
+        assert server.opened == 30
+        assert [pool.busy for pool in client._transport.pools] == [0] * 4
+        assert all(len(pool.transport._pool.connections) <= POOL_CONNECTIONS for pool in client._transport.pools)
+
+
+async def test_the_callers_limits_hold_for_all_pools_together(asynchronous: Library[Any, Any]) -> None:
+    limits = asynchronous.module.Limits(max_connections=20, max_keepalive_connections=10)
+    async with serving(together=20) as server, built(asynchronous, server.url, limits=limits) as client:
+        assert await many(client, 60) == [201] * 60
+        assert server.most == 20
+        assert [pool.most for pool in client._transport.pools] == [8, 8, 4]
+        idle = [pool.transport._pool._max_keepalive_connections for pool in client._transport.pools]
+        assert idle == [4, 4, 2]
+
+
+async def test_what_fails_and_what_is_cancelled_frees_its_place(asynchronous: Library[Any, Any]) -> None:
+    async with built(asynchronous, "http://127.0.0.1:1") as client:
+        for _ in range(3 * POOL_CONNECTIONS):
+            with pytest.raises(asynchronous.module.ConnectError):
+                await client.post("/orders")
+        assert [pool.busy for pool in client._transport.pools] == [0]
+    async with serving(together=2) as server, built(asynchronous, server.url) as client:
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.post, "/orders")
+            while not server.most:
+                await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+        assert [pool.busy for pool in client._transport.pools] == [0]
+
+
+async def test_an_answer_that_is_closed_twice_frees_one_place(asynchronous: Library[Any, Any]) -> None:
+    async with serving() as server, built(asynchronous, server.url) as client:
+        response = await client.send(client.build_request("POST", "/orders"), stream=True)
+        assert [pool.busy for pool in client._transport.pools] == [1]
+        await response.stream.aclose()
+        await response.stream.aclose()
+        assert [pool.busy for pool in client._transport.pools] == [0]
+
+
+async def test_silence_proves_as_much_as_with_one_pool(asynchronous: Library[Any, Any]) -> None:
+    async with built(asynchronous, "https://api.shop.example") as client:
+        trace = object()
+        request = client.build_request("POST", "/orders", extensions={"trace": trace})
+        assert silence_proves(asynchronous, client, request, None, trace)
+        client._transport.pools[0].transport = asynchronous.module.MockTransport(lambda _request: None)
+        assert not silence_proves(asynchronous, client, request, None, trace)
+
+
+@pytest.mark.parametrize("options", [{"http2": True}, {"limits": POOL_CONNECTIONS}, {"transport": True}])
+async def test_one_pool_stays_where_more_would_change_something(
+    asynchronous: Library[Any, Any], options: dict[str, Any]
+) -> None:
+    module = asynchronous.module
+    if "limits" in options:
+        options = {"limits": module.Limits(max_connections=options["limits"])}
+    if "transport" in options:
+        options = {"transport": module.AsyncHTTPTransport(verify=TRUST)}
+    async with built(asynchronous, **options) as client:
+        assert type(client._transport) is module.AsyncHTTPTransport
+
+
+async def test_one_context_is_made_for_all_pools(
+    asynchronous: Library[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    context = asynchronous.module.create_ssl_context
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        asked.append(options.get("verify", True))
+        return context(*arguments, **options)
+
+    monkeypatch.setattr(asynchronous.module, "create_ssl_context", counted)
+    async with serving(together=20) as server, built(asynchronous, server.url, verify=False) as client:
+        assert await many(client, 20) == [201] * 20
+        contexts = {id(pool.transport._pool._ssl_context) for pool in client._transport.pools}
+    assert len(contexts) == 1
+    assert asked == [False]
