@@ -5,6 +5,7 @@ not read. Clocks are set back now and then, hence the margin, and hence each row
 """
 
 import sqlite3
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
@@ -108,7 +109,7 @@ def _count(
     rows = connection.execute(ROWS, asked).fetchall()
     told = connection.execute(EVENTS, (first["events"], *asked[1:])).fetchall()
     left = connection.execute(LEFT, (operation_name,)).fetchall()
-    writes, clashes = _effects(connection.execute(EFFECTS, asked[:3]).fetchall())
+    writes, clashes = alone_or_not(connection.execute(EFFECTS, asked[:3]).fetchall())
     return Tally(
         {(name, stretch): Rows(*counts) for name, stretch, *counts in rows},
         {(name, stretch, kind): count for name, stretch, kind, count in told},
@@ -118,8 +119,13 @@ def _count(
     )
 
 
-def _effects(rows: list[Any]) -> tuple[dict[str, int], tuple[Effect, ...]]:
-    """How many pairs of an action and an object there are by operation, and those that are not alone."""
+def alone_or_not(rows: Iterable[Any]) -> tuple[dict[str, int], tuple[Effect, ...]]:
+    """How many pairs of an action and an object there are by operation, and those that are not alone.
+
+    Args:
+        rows: of `EFFECTS`.
+    """
+    rows = list(rows)
     writes = {name: count for count, name, *_ in rows if count}
     told = [Effect(*row) for count, *row in rows if not count]
     distinct = set(told)

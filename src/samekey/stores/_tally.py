@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Final, Protocol, runtime_checkable
 
 from samekey._core.tally import Counter, Tally
-from samekey.stores._contract import AsyncStore, Store
+from samekey.stores._contract import AsyncStore, Portable, Store
 from samekey.stores.encrypted import EncryptedAsyncStore, EncryptedStore
 
 _BEGINNINGS: Final = tuple(f"{number:02x}" for number in range(256))
@@ -51,6 +51,11 @@ def tally(
     if isinstance(store, Tallies):
         return store.tally(since=since, operation_name=operation_name, stretch_seconds=stretch_seconds)
     counter = Counter(since, stretch_seconds)
+    if isinstance(store, Portable):  # its records come with their timelines, many at once
+        for entry in store.export():
+            if operation_name in {None, entry.record.operation_name}:
+                counter.add(entry.record, entry.events)
+        return counter.tally()
     for record in chain.from_iterable(
         store.find(key_prefix=each, operation_name=operation_name) for each in _BEGINNINGS
     ):
