@@ -3,6 +3,7 @@
 Rows are written in the order of their claims, so a point in time has its place among them: what is long before it is
 not read. Clocks are set back now and then, hence the margin, and hence each row is asked for its own time too.
 """
+# ruff: noqa: S608 - built from constants of this module alone
 
 import sqlite3
 from collections.abc import Iterable
@@ -33,13 +34,13 @@ ROWS: Final = f"""
 SELECT operation_name, {_STRETCH.format(at="created_at")}, count(*), sum({_DONE}), sum(status = 'rejected'),
 sum(attempts), sum(attempts > 1), sum(attempts > 1 AND {_DONE}), sum({_DONE} AND ({_NAMED}) IS NOT TRUE)
 FROM actions WHERE {_SINCE} GROUP BY 1, 2
-"""  # noqa: S608 - made of constants
+"""
 
 EVENTS: Final = f"""
 SELECT operation_name, {_STRETCH.format(at="at")}, kind, count(*)
 FROM events CROSS JOIN actions USING (idempotency_key)
 WHERE events.id >= ?1 AND at >= ?2 AND (?3 IS NULL OR operation_name = ?3) GROUP BY 1, 2, 3
-"""  # noqa: S608
+"""
 
 # Beside a lone min(), SQLite takes other columns from the row that has it.
 LEFT: Final = """
@@ -69,14 +70,13 @@ WHERE identity IN (SELECT identity FROM pairs GROUP BY 1 HAVING count(*) > 1)
 OR (operation_name, origin, reference) IN (
     SELECT operation_name, origin, reference FROM pairs GROUP BY 1, 2, 3 HAVING count(*) > 1
 )
-"""  # noqa: S608
+"""
 
 _TABLES: Final = {"actions": "created_at", "events": "at"}
 _NEXT: Final = {
-    table: f"SELECT id, {time} FROM {table} WHERE id >= ?1 ORDER BY id LIMIT 1"  # noqa: S608
-    for table, time in _TABLES.items()
+    table: f"SELECT id, {time} FROM {table} WHERE id >= ?1 ORDER BY id LIMIT 1" for table, time in _TABLES.items()
 }
-_LAST: Final = {table: f"SELECT max(id) FROM {table}" for table in _TABLES}  # noqa: S608
+_LAST: Final = {table: f"SELECT max(id) FROM {table}" for table in _TABLES}
 
 
 def tally(
