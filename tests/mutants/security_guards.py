@@ -1,6 +1,6 @@
 """Guards of what is secret, of the store's place, and of the signals: a test must fail without each."""
 
-from tests.mutants.mutant import guard
+from tests.mutants.mutant import Edit, guard
 
 ENCRYPTION = "tests/security/test_encryption.py"
 PLACES = "tests/security/test_store_places.py"
@@ -98,6 +98,8 @@ SECURITY = (
         "response = client.send(request, auth=auth, follow_redirects=False, stream=True)",
         "response = client.send(request, auth=auth, follow_redirects=True, stream=True)",
         BOMBS,
+        # Behind it: what the library sends a second time of its own accord is stopped.
+        Edit("http/watch.py", "if self.sends and self.status not in _REFUSED_IN_FRONT:", "if self.sends > 9:"),
     ),
     guard(
         "scrubbed_request",
