@@ -32,12 +32,12 @@ class AsyncContender(Protocol):
 class AsyncHttpx:
     """`AsyncClient.post` of a plain client, nothing else."""
 
-    def __init__(self, url: str, directory: Path, *, library: Any = httpx, same: bool = True) -> None:
+    def __init__(self, url: str, directory: Path, *, library: Any = httpx) -> None:
         del directory
-        # What samekey's own client is built with, where it differs from the library's default.
-        limits = {"limits": library.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=2.0)}
-        timeout = library.Timeout(**TIMEOUT.as_dict())
-        self.client = library.AsyncClient(base_url=url, timeout=timeout, **(limits if same else {}))
+        self.client = self._built(library, url, library.Timeout(**TIMEOUT.as_dict()))
+
+    def _built(self, library: Any, url: str, timeout: Any) -> Any:
+        return library.AsyncClient(base_url=url, timeout=timeout)
 
     async def __call__(self, number: int) -> object:
         return (await self.client.post(PATH, json=order(number))).raise_for_status()
@@ -47,6 +47,16 @@ class AsyncHttpx:
 
     async def aclose(self) -> None:
         await self.client.aclose()
+
+
+class Pooled(AsyncHttpx):
+    """The same over the transport that samekey's own client has: many small pools."""
+
+    def _built(self, library: Any, url: str, timeout: Any) -> Any:
+        from samekey.http.guard import build_client
+        from samekey.http.library import library_named
+
+        return build_client(library_named(library.__name__, asynchronous=True), url, timeout)
 
 
 class Counted:
@@ -71,7 +81,7 @@ class Counted:
             self._counts[1] += 1
             if self._slower:
                 time.sleep(self._slower)  # without the GIL, as the real one
-        elif sql.startswith(("INSERT", "UPDATE")):
+        elif sql.lstrip().startswith(("INSERT", "UPDATE")):
             self._counts[0] += 1
         return self._inner.execute(sql, parameters)
 
@@ -131,8 +141,8 @@ class Sync:
 CONTENDERS: dict[str, Callable[[str, Path], AsyncContender]] = {
     "httpx (sync)": partial(Sync, of=Httpx),
     "samekey (sync)": partial(Sync, of=Samekey),
-    "httpx, default": partial(AsyncHttpx, same=False),
-    "httpx": AsyncHttpx,
+    "httpx, default": AsyncHttpx,
+    "httpx, in pools": Pooled,
     "httpx2": partial(AsyncHttpx, library=httpx2),
     "samekey, httpx": AsyncSamekey,
     "samekey, httpx2": partial(AsyncSamekey, library=httpx2),

@@ -88,14 +88,14 @@ def cell(case: dict[str, Any]) -> str:
 
 
 def counts(server: dict[str, Any]) -> dict[str, int]:
-    """Sums over the cases in which the server's answers are declared."""
+    """Sums over the cases in which the server's answers are declared; what was told untruly counts in all of them."""
     cases = [case for case in server["cases"] if not case["bare"]]
     return {
         "done": sum(case["told"] == "done" for case in cases),
         "open": sum(case["told"] in OPEN for case in cases),
         "duplicates": sum(case["duplicates"] for case in cases),
         "lost": sum(case["lost"] for case in cases),
-        "untrue": sum(bool(case["untrue"]) for case in cases),
+        "untrue": sum(bool(case["untrue"]) for case in server["cases"]),
     }
 
 
@@ -143,7 +143,7 @@ def total(facts: dict[str, Any]) -> str:
     return (
         f"Run of {facts['date']}, Python {machine['python']}, {machine['system']}, {machine['cores']} cores: "
         f"{len(servers)} servers, {len(servers[0]['cases'])} cases each, {bare} of them with answers not declared. "
-        f"Told untruly with the answers declared: {sums['untrue']}. Lost: {sums['lost']}.\n\n"
+        f"Told untruly: {sums['untrue']}. Lost: {sums['lost']}.\n\n"
         f"{len(well)} servers execute a key once while their application is well: there, {doubled} duplicates in all "
         f"cases but the two in which it fails after its effect and may be asked again. {len(always)} of them keep the key "
         f"even then: {sum(counts(server)['duplicates'] for server in always)} duplicates. "

@@ -128,6 +128,27 @@ def test_a_refusal_after_an_unknown_attempt_settles_nothing(api: respx.MockRoute
     assert raised.value.reason == "refused_after_unknown"
 
 
+def test_a_first_send_whose_key_the_api_knows_is_for_a_person(api: respx.MockRouter, shop: samekey.Client) -> None:
+    """Another machine with this secret may have made the order; to correct the data would make a second one."""
+    told = {"detail": "this idempotency key was used with another payload"}
+    route = api.post("/orders").mock(return_value=httpx.Response(422, json=told))
+    for _ in range(2):
+        with pytest.raises(
+            samekey.NeedsReviewError, match="the API refused its key, which may have been used"
+        ) as raised:
+            post(shop)
+    assert raised.value.reason == "key_refused"
+    assert route.call_count == 1
+
+
+def test_a_first_send_whose_key_is_in_use_is_asked_again(api: respx.MockRouter, shop: samekey.Client) -> None:
+    busy = httpx.Response(409, json={"detail": "a request with this idempotency key is in progress"})
+    route = api.post("/orders")
+    route.side_effect = [busy, httpx.Response(201, json={"id": "order_1"})]
+    assert post(shop).status is samekey.Status.SUCCEEDED
+    assert len({call.request.headers["idempotency-key"] for call in route.calls}) == 1
+
+
 def test_a_mismatch_after_identical_bytes_contradicts_itself(api: respx.MockRouter, shop: samekey.Client) -> None:
     api.post("/orders").side_effect = [httpx.Response(500), httpx.Response(422, json={})]
     with pytest.raises(samekey.NeedsReviewError) as raised:

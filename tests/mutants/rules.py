@@ -1,6 +1,6 @@
 """The rules of the protocol, each taken out: a simulated history must break a promise.
 
-R8 (purge) is in `desk_guards`, for no history purges; R17 (volatile stores) has no code yet, and R0 is the API's.
+R0 is the API's: what takes it out are the dishonest scenarios.
 """
 
 from tests.mutants.mutant import Edit, rule
@@ -50,6 +50,20 @@ RULES = (
         "    if reply.outcome == ABSENT:\n"
         "        return Settles(ruled_out(plan, record, evidence, now), Verdict(Kind.NOT_SENT, evidence))\n"
         "    if believable and _forgotten(plan, record, now):\n",
+    ),
+    rule(
+        "r3_a_person_does_not_wait_for_late_requests",
+        "R3",
+        "_core/resolve.py",
+        "    if over and quiet:\n",
+        "    if over:\n",
+    ),
+    rule(
+        "r3_a_person_does_not_wait_for_the_window",
+        "R3",
+        "_core/resolve.py",
+        "    if over and quiet:\n",
+        "    if quiet:\n",
     ),
     rule(
         "r4_any_refusal_settles",
@@ -107,6 +121,13 @@ RULES = (
         ),
     ),
     rule(
+        "r5b_ctrl_c_ends_the_driver_of_an_event_loop",
+        "R5b",
+        "_drivers/async_.py",
+        "                course.interrupted(error)\n",
+        "                raise error\n",
+    ),
+    rule(
         "r6_not_sent_among_other_attempts",
         "R6",
         "_core/steps.py",
@@ -135,6 +156,20 @@ RULES = (
         "_core/verdicts.py",
         "durable=not plan.profile.keyed or window is None or window <= SHORT_WINDOW_SECONDS,",
         "durable=False,",
+    ),
+    rule(
+        "r8_a_tombstone_is_asked_for_its_data",
+        "R8",
+        "_core/begin.py",
+        "    if record.purged:\n        return _purged(plan, record)\n",
+        "",
+    ),
+    rule(
+        "r8_a_tombstone_forgets_its_reference",
+        "R8",
+        "stores/_rulings.py",
+        '    "response_headers": (),\n',
+        '    "response_headers": (),\n    "response_reference": None,\n',
     ),
     rule(
         "r9_a_5xx_is_always_sent_again",
@@ -228,5 +263,12 @@ RULES = (
         "stores/_rows.py",
         "return highest is None and claim.replaces is None",
         "return claim.replaces is None",
+    ),
+    rule(
+        "r17_any_store_will_do_without_keys",
+        "R17",
+        "settings.py",
+        "    if not store.claim_durable and not isinstance(below, MemoryStore | AsyncMemoryStore):\n",
+        "    if store.claim_durable is below:\n",
     ),
 )

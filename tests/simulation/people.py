@@ -18,7 +18,8 @@ SETTLED = (Decision.TRY_AGAIN,)
 def decide(world: World, place: int) -> None:
     """Somebody goes through the records, looks at the API, and decides what to do about each that is open.
 
-    They are honest and not all-knowing: what has not happened by now may still happen.
+    They are honest and not all-knowing: what has not happened by now may still happen, and some err (R3 bears that while the
+    API remembers the key).
     """
     process = world.process(place)
     world.spawn(process, lambda: _decide_all(world, process), world.now)
@@ -31,8 +32,14 @@ def _decide_all(world: World, process: Process) -> None:
             continue
         action = row.scope["id"]
         found = next((effect for effect in world.api.effects if effect.cause.action == action), None)
+        errs = (
+            found is not None and world.scenario.errs and row.status is not Status.REJECTED and world.choices.chance(50)
+        )
         choices = SETTLED if row.status is Status.REJECTED else UNSURE
-        decision = choices[world.choices.pick(len(choices))] if found is None else Decision.HAPPENED
+        if errs:
+            decision = Decision.DID_NOT_HAPPEN
+        else:
+            decision = choices[world.choices.pick(len(choices))] if found is None else Decision.HAPPENED
         world.reached["plan"] += 1
         ruling = Ruling(
             decision=decision,

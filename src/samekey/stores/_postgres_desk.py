@@ -14,7 +14,6 @@ from samekey.stores._postgres_sql import Texts
 from samekey.stores._postgres_verbs import BEGIN, COMMIT, Ask, Rows, Verb, told
 from samekey.stores._rulings import ERASED
 
-
 MOST_SKEW_SECONDS: Final = 10.0
 """How far a machine's clock may be from the server's before the doctor says so; leases go by the server's."""
 

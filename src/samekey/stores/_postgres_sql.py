@@ -6,7 +6,7 @@ the protocol.
 """
 # ruff: noqa: S608 - built from constants of this module alone
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -53,180 +53,10 @@ _LEASE: Final = f"now() + ({_parameter('lease_expires_at')} - {_parameter('last_
 _FIRST_SENT: Final = f"CASE WHEN {_parameter('first_sent_at')} IS NULL THEN NULL ELSE now() END"
 
 
-class Texts:
-    """The statements.
+_SCHEMA: Final = "SCHEMA"
+"""Stands for the schema's name in the table of texts; no schema that is permitted is called so."""
 
-    Args:
-        schema: the name of a schema, checked.
-    """
-
-    def __init__(self, schema: str) -> None:
-        self.schema: str = schema
-        actions, events, operations = f"{schema}.actions", f"{schema}.events", f"{schema}.operations"
-        after = len(FIELDS)
-        found = (
-            f"{_COLUMNS}, extract(epoch FROM clock_timestamp() - first_sent_by_store)::double precision, "
-            "extract(epoch FROM lease_until - clock_timestamp())::double precision, "
-            f"(SELECT created_at FROM {actions} ORDER BY id DESC LIMIT 1)"
-        )
-        wake = f"pg_notify('{channel(schema)}', identity)"
-        tell = f"INSERT INTO {events} (idempotency_key, at, kind, detail)"
-
-        inserted = f"INSERT INTO {actions} ({_COLUMNS}, first_sent_by_store, lease_until)"
-        fresh = f"{_places(FIELDS)}, {_FIRST_SENT}, {_LEASE}"
-        # Without naming the index: of two equal claims at once, the second may meet the first at any of them.
-        self.claim = f"{inserted} VALUES ({fresh}) ON CONFLICT DO NOTHING RETURNING 1"
-        """The first claim of an identity. It has generation 1, which is there if any later one is: no row ever goes."""
-
-        names, operation = f"${after + 1}::text", _parameter("operation_name")
-        self.claim_and_names = f"""
-            WITH known AS (SELECT scope_names FROM {operations} WHERE name = {operation}),
-            added AS (
-                INSERT INTO {operations} (name, scope_names)
-                SELECT {operation}, {names} WHERE NOT EXISTS (SELECT 1 FROM known)
-                ON CONFLICT DO NOTHING RETURNING 1
-            ), claimed AS (
-                {inserted} SELECT {fresh}
-                WHERE EXISTS (SELECT 1 FROM known WHERE scope_names = {names}) OR EXISTS (SELECT 1 FROM added)
-                ON CONFLICT DO NOTHING RETURNING 1
-            )
-            SELECT (SELECT scope_names FROM known), EXISTS (SELECT 1 FROM added), EXISTS (SELECT 1 FROM claimed)
-        """
-        """The same for an operation whose scope names this process has not read yet; `{names}` are the claim's."""
-
-        self.revive = f"""
-            UPDATE {actions} SET {_sets(FIELDS)}, first_sent_by_store = {_FIRST_SENT}, lease_until = {_LEASE}
-            WHERE identity = {_parameter("identity")} AND generation = {_parameter("generation")}
-        """
-        self.rewrite = f"""
-            UPDATE {actions} SET {_sets(FIELDS)}
-            WHERE identity = {_parameter("identity")} AND generation = {_parameter("generation")}
-        """
-        self.scope_names = f"SELECT scope_names FROM {operations} WHERE name = $1"
-        self.add_operation = f"INSERT INTO {operations} (name, scope_names) VALUES ($1, $2) ON CONFLICT DO NOTHING"
-        self.duplicate = f"""
-            SELECT {_COLUMNS} FROM {actions}
-            WHERE guarded AND operation_name = $1 AND request_fingerprint = $2 AND identity <> $3 AND created_at >= $4
-            ORDER BY id DESC LIMIT 1
-        """
-        # Two claims of one payload must see each other; the lock ends with its transaction, so poolers allow it.
-        self.one_by_one = "SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))"
-
-        first = len(RENEWED_FIELDS) + 1
-        where = (
-            f"identity = ${first}::text AND generation = ${first + 1}::integer AND fence = ${first + 2}::integer "
-            f"AND status = ${first + 3}::text"
-        )
-        latest = (
-            f"NOT EXISTS (SELECT 1 FROM {actions} later WHERE later.identity = ${first}::text "
-            f"AND later.generation > ${first + 1}::integer)"
-        )
-        renewed = f"""
-            UPDATE {actions} SET {_sets(RENEWED_FIELDS)}, attempts = attempts + 1,
-            lease_until = now() + ({_place(5, "lease_expires_at")} - {_place(7, "last_seen_at")})
-            WHERE {where} AND (${first + 4}::text IS NULL OR holder = ${first + 4}::text)
-            AND (${first + 5}::integer IS NULL OR attempts = ${first + 5}::integer) AND {latest}
-            RETURNING {_COLUMNS}, awaited
-        """
-        self.renew = f"""
-            WITH done AS ({renewed}), told AS (
-                {tell} SELECT idempotency_key, ${first + 6}::timestamptz, ${first + 7}::text, ${first + 8}::text
-                FROM done WHERE ${first + 7}::text IS NOT NULL
-            )
-            SELECT {_COLUMNS}, CASE WHEN awaited THEN {wake} END FROM done
-        """
-
-        first = len(SETTLED_FIELDS) + 1
-        settled = f"""
-            UPDATE {actions} SET {_sets(SETTLED_FIELDS)}
-            WHERE identity = ${first}::text AND generation = ${first + 1}::integer AND fence = ${first + 2}::integer
-            AND status = ${first + 3}::text AND holder IS NOT DISTINCT FROM ${first + 4}::text
-            AND claim_nonce = ${first + 5}::text
-            AND NOT EXISTS (SELECT 1 FROM {actions} later WHERE later.identity = ${first}::text
-                            AND later.generation > ${first + 1}::integer)
-            RETURNING identity, idempotency_key, awaited
-        """
-        # set_config(…, true) holds for this transaction only: the statement itself, which is over with its commit.
-        answer = f"""
-            SELECT CASE WHEN ${first + 6}::boolean THEN set_config('synchronous_commit', 'off', true) END,
-            CASE WHEN awaited THEN {wake} END FROM done
-        """
-        self.settle = f"WITH done AS ({settled}) {answer}"
-        self.settle_told = f"""
-            WITH done AS ({settled}), told AS (
-                {tell} SELECT idempotency_key, ${first + 7}::timestamptz, ${first + 8}::text, ${first + 9}::text FROM done
-            ) {answer}
-        """
-
-        # The row of the first generation stands for all of an identity: who has locked it sees them all, to come included.
-        self.lock = f"SELECT 1 FROM {actions} WHERE identity = $1 AND generation = 1 FOR UPDATE"
-        self.generations = f"SELECT {found} FROM {actions} WHERE identity = $1 ORDER BY generation FOR UPDATE"
-        self.highest = f"SELECT {found} FROM {actions} WHERE identity = $1 ORDER BY generation DESC LIMIT 1"
-        self.version = (
-            f"SELECT generation, fence, status FROM {actions} WHERE identity = $1 ORDER BY generation DESC LIMIT 1"
-        )
-        self.await_it = f"""
-            UPDATE {actions} SET awaited = true
-            WHERE identity = $1 AND generation = $2 AND fence = $3 AND status = $4 AND NOT awaited
-        """
-        self.wake = f"SELECT {wake} FROM {actions} WHERE identity = $1 AND awaited LIMIT 1"
-
-        count = len(ERASED_FIELDS)
-        self.purge = f"""
-            WITH due AS (
-                SELECT id FROM {actions} WHERE expires_at <= ${count + 1}::timestamptz AND status IN {_SETTLED}
-                AND request_fingerprint <> '' ORDER BY expires_at, id LIMIT ${count + 2}::bigint FOR UPDATE SKIP LOCKED
-            ), turned AS (
-                UPDATE {actions} SET {_sets(ERASED_FIELDS)},
-                last_seen_at = greatest(last_seen_at, ${count + 1}::timestamptz)
-                FROM due WHERE actions.id = due.id RETURNING actions.idempotency_key
-            ), forgotten AS (
-                DELETE FROM {events} USING turned WHERE events.idempotency_key = turned.idempotency_key
-            ), told AS (
-                {tell} SELECT idempotency_key, ${count + 1}::timestamptz, ${count + 3}::text, '' FROM turned
-            )
-            SELECT count(*) FROM turned
-        """
-
-        self.add_event = f"{tell} VALUES ($1, $2, $3, $4)"
-        self.note = f"""
-            WITH told AS ({tell} VALUES ($1::text, $2::timestamptz, $3::text, $4::text)),
-            seen AS (
-                UPDATE {actions} SET last_seen_at = $2::timestamptz
-                WHERE idempotency_key = $1::text AND last_seen_at < $2::timestamptz
-            )
-            SELECT set_config('synchronous_commit', 'off', true)
-        """
-        self.events = f"SELECT at, kind, detail FROM {events} WHERE idempotency_key = $1 ORDER BY id"
-        self.find = {
-            (way, newest): f"SELECT {_COLUMNS} FROM {actions} WHERE {narrow} {_FILTERS} "
-            f"ORDER BY id {'DESC' if newest else 'ASC'} LIMIT $7"
-            for way, narrow in _WAYS.items()
-            for newest in (False, True)
-        }
-        """The statement of `find` by what narrows it most, and its order."""
-
-        self.operations = f"SELECT name, scope_names FROM {operations} ORDER BY name"
-        self.after = f"SELECT id, {_COLUMNS} FROM {actions} WHERE id > $1 ORDER BY id LIMIT $2"
-        self.events_of = f"SELECT idempotency_key, at, kind, detail FROM {events} WHERE idempotency_key = ANY ($1::text[]) ORDER BY id"
-        # Of what another store knew, the sender's own clock is all that there is.
-        by_sender = f"{_parameter('first_sent_at')}, {_parameter('lease_expires_at')}"
-        self.adopt = f"{inserted} VALUES ({_places(FIELDS)}, {by_sender}) ON CONFLICT DO NOTHING RETURNING 1"
-        self.same = f"""
-            SELECT {_COLUMNS} FROM {actions} WHERE identity = $1 AND generation = $2 OR idempotency_key = $3 ORDER BY id
-        """
-
-        self.condition = (
-            "SELECT current_setting('server_version'), clock_timestamp(), "
-            f"(SELECT created_at FROM {actions} ORDER BY id DESC LIMIT 1)"
-        )
-
-        self.meta = f"SELECT value FROM {schema}.meta WHERE name = $1"
-        self.set_meta = f"INSERT INTO {schema}.meta (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING"
-        self.all_meta = f"SELECT name, value FROM {schema}.meta"
-        self.update_meta = f"UPDATE {schema}.meta SET value = $2 WHERE name = $1"
-        self.any_action = f"SELECT 1 FROM {actions} LIMIT 1"
-
+_ACTIONS, _EVENTS, _OPERATIONS, _META = (f"{_SCHEMA}.{name}" for name in ("actions", "events", "operations", "meta"))
 
 # $1, $2: the key's start and its end; statuses as an array, operation, actor, origin; $7: limit, NULL for none.
 _WAYS: Final = {
@@ -243,6 +73,187 @@ AND ($5::text IS NULL OR actor_id = $5::text) AND ($6::text IS NULL OR origin = 
 def channel(schema: str) -> str:
     """Where those listen who wait for a holder."""
     return f"samekey_{schema}"
+
+
+class Texts:
+    """The statements: a table of texts, into which the name of a schema is put.
+
+    Args:
+        schema: the name of a schema, checked.
+    """
+
+    def __init__(self, schema: str) -> None:
+        self.schema: str = schema
+        for name, text in vars(Texts).items():
+            if isinstance(text, str) and not name.startswith("_"):
+                setattr(self, name, text.replace(_SCHEMA, schema))
+        self.find = {way: text.replace(_SCHEMA, schema) for way, text in Texts.find.items()}
+
+    _after = len(FIELDS)
+    _found = (
+        f"{_COLUMNS}, extract(epoch FROM clock_timestamp() - first_sent_by_store)::double precision, "
+        "extract(epoch FROM lease_until - clock_timestamp())::double precision, "
+        f"(SELECT created_at FROM {_ACTIONS} ORDER BY id DESC LIMIT 1)"
+    )
+    _wake = f"pg_notify('{channel(_SCHEMA)}', identity)"
+    _tell = f"INSERT INTO {_EVENTS} (idempotency_key, at, kind, detail)"
+
+    _inserted = f"INSERT INTO {_ACTIONS} ({_COLUMNS}, first_sent_by_store, lease_until)"
+    _fresh = f"{_places(FIELDS)}, {_FIRST_SENT}, {_LEASE}"
+    # Without naming the index: of two equal claims at once, the second may meet the first at any of them.
+    claim: str = f"{_inserted} VALUES ({_fresh}) ON CONFLICT DO NOTHING RETURNING 1"
+    """The first claim of an identity. It has generation 1, which is there if any later one is: no row ever goes."""
+
+    _names, _operation = f"${_after + 1}::text", _parameter("operation_name")
+    claim_and_names: str = f"""
+        WITH known AS (SELECT scope_names FROM {_OPERATIONS} WHERE name = {_operation}),
+        added AS (
+            INSERT INTO {_OPERATIONS} (name, scope_names)
+            SELECT {_operation}, {_names} WHERE NOT EXISTS (SELECT 1 FROM known)
+            ON CONFLICT DO NOTHING RETURNING 1
+        ), claimed AS (
+            {_inserted} SELECT {_fresh}
+            WHERE EXISTS (SELECT 1 FROM known WHERE scope_names = {_names}) OR EXISTS (SELECT 1 FROM added)
+            ON CONFLICT DO NOTHING RETURNING 1
+        )
+        SELECT (SELECT scope_names FROM known), EXISTS (SELECT 1 FROM added), EXISTS (SELECT 1 FROM claimed)
+    """
+    """The same for an operation whose scope names this process has not read yet; `{_names}` are the claim's."""
+
+    revive: str = f"""
+        UPDATE {_ACTIONS} SET {_sets(FIELDS)}, first_sent_by_store = {_FIRST_SENT}, lease_until = {_LEASE}
+        WHERE identity = {_parameter("identity")} AND generation = {_parameter("generation")}
+    """
+    rewrite: str = f"""
+        UPDATE {_ACTIONS} SET {_sets(FIELDS)}
+        WHERE identity = {_parameter("identity")} AND generation = {_parameter("generation")}
+    """
+    scope_names: str = f"SELECT scope_names FROM {_OPERATIONS} WHERE name = $1"
+    add_operation: str = f"INSERT INTO {_OPERATIONS} (name, scope_names) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+    duplicate: str = f"""
+        SELECT {_COLUMNS} FROM {_ACTIONS}
+        WHERE guarded AND operation_name = $1 AND request_fingerprint = $2 AND identity <> $3 AND created_at >= $4
+        ORDER BY id DESC LIMIT 1
+    """
+    # Two claims of one payload must see each other; the lock ends with its transaction, so poolers allow it.
+    one_by_one: str = "SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))"
+
+    _first = len(RENEWED_FIELDS) + 1
+    _where = (
+        f"identity = ${_first}::text AND generation = ${_first + 1}::integer AND fence = ${_first + 2}::integer "
+        f"AND status = ${_first + 3}::text"
+    )
+    _latest = (
+        f"NOT EXISTS (SELECT 1 FROM {_ACTIONS} later WHERE later.identity = ${_first}::text "
+        f"AND later.generation > ${_first + 1}::integer)"
+    )
+    _renewed = f"""
+        UPDATE {_ACTIONS} SET {_sets(RENEWED_FIELDS)}, attempts = attempts + 1,
+        lease_until = now() + ({_place(5, "lease_expires_at")} - {_place(7, "last_seen_at")})
+        WHERE {_where} AND (${_first + 4}::text IS NULL OR holder = ${_first + 4}::text)
+        AND (${_first + 5}::integer IS NULL OR attempts = ${_first + 5}::integer) AND {_latest}
+        RETURNING {_COLUMNS}, awaited
+    """
+    renew: str = f"""
+        WITH done AS ({_renewed}), told AS (
+            {_tell} SELECT idempotency_key, ${_first + 6}::timestamptz, ${_first + 7}::text, ${_first + 8}::text
+            FROM done WHERE ${_first + 7}::text IS NOT NULL
+        )
+        SELECT {_COLUMNS}, CASE WHEN awaited THEN {_wake} END FROM done
+    """
+
+    _past = len(SETTLED_FIELDS) + 1
+    _settled = f"""
+        UPDATE {_ACTIONS} SET {_sets(SETTLED_FIELDS)}
+        WHERE identity = ${_past}::text AND generation = ${_past + 1}::integer AND fence = ${_past + 2}::integer
+        AND status = ${_past + 3}::text AND holder IS NOT DISTINCT FROM ${_past + 4}::text
+        AND claim_nonce = ${_past + 5}::text
+        AND NOT EXISTS (SELECT 1 FROM {_ACTIONS} later WHERE later.identity = ${_past}::text
+                        AND later.generation > ${_past + 1}::integer)
+        RETURNING identity, idempotency_key, awaited
+    """
+    # set_config(…, true) holds for this transaction only: the statement itself, which is over with its commit.
+    _answer = f"""
+        SELECT CASE WHEN ${_past + 6}::boolean THEN set_config('synchronous_commit', 'off', true) END,
+        CASE WHEN awaited THEN {_wake} END FROM done
+    """
+    settle: str = f"WITH done AS ({_settled}) {_answer}"
+    settle_told: str = f"""
+        WITH done AS ({_settled}), told AS (
+            {_tell} SELECT idempotency_key, ${_past + 7}::timestamptz, ${_past + 8}::text, ${_past + 9}::text FROM done
+        ) {_answer}
+    """
+
+    # The row of the first generation stands for all of an identity: who has locked it sees them all, to come included.
+    lock: str = f"SELECT 1 FROM {_ACTIONS} WHERE identity = $1 AND generation = 1 FOR UPDATE"
+    generations: str = f"SELECT {_found} FROM {_ACTIONS} WHERE identity = $1 ORDER BY generation FOR UPDATE"
+    highest: str = f"SELECT {_found} FROM {_ACTIONS} WHERE identity = $1 ORDER BY generation DESC LIMIT 1"
+    version: str = (
+        f"SELECT generation, fence, status FROM {_ACTIONS} WHERE identity = $1 ORDER BY generation DESC LIMIT 1"
+    )
+    await_it: str = f"""
+        UPDATE {_ACTIONS} SET awaited = true
+        WHERE identity = $1 AND generation = $2 AND fence = $3 AND status = $4 AND NOT awaited
+    """
+    wake: str = f"SELECT {_wake} FROM {_ACTIONS} WHERE identity = $1 AND awaited LIMIT 1"
+
+    _count = len(ERASED_FIELDS)
+    purge: str = f"""
+        WITH due AS (
+            SELECT id FROM {_ACTIONS} WHERE expires_at <= ${_count + 1}::timestamptz AND status IN {_SETTLED}
+            AND request_fingerprint <> '' ORDER BY expires_at, id LIMIT ${_count + 2}::bigint FOR UPDATE SKIP LOCKED
+        ), turned AS (
+            UPDATE {_ACTIONS} SET {_sets(ERASED_FIELDS)},
+            last_seen_at = greatest(last_seen_at, ${_count + 1}::timestamptz)
+            FROM due WHERE actions.id = due.id RETURNING actions.idempotency_key
+        ), forgotten AS (
+            DELETE FROM {_EVENTS} USING turned WHERE events.idempotency_key = turned.idempotency_key
+        ), told AS (
+            {_tell} SELECT idempotency_key, ${_count + 1}::timestamptz, ${_count + 3}::text, '' FROM turned
+        )
+        SELECT count(*) FROM turned
+    """
+
+    add_event: str = f"{_tell} VALUES ($1, $2, $3, $4)"
+    note: str = f"""
+        WITH told AS ({_tell} VALUES ($1::text, $2::timestamptz, $3::text, $4::text)),
+        seen AS (
+            UPDATE {_ACTIONS} SET last_seen_at = $2::timestamptz
+            WHERE idempotency_key = $1::text AND last_seen_at < $2::timestamptz
+        )
+        SELECT set_config('synchronous_commit', 'off', true)
+    """
+    events: str = f"SELECT at, kind, detail FROM {_EVENTS} WHERE idempotency_key = $1 ORDER BY id"
+    find: Mapping[tuple[str, bool], str] = {
+        (way, newest): f"SELECT {_COLUMNS} FROM {_ACTIONS} WHERE {narrow} {_FILTERS} "
+        f"ORDER BY id {'DESC' if newest else 'ASC'} LIMIT $7"
+        for way, narrow in _WAYS.items()
+        for newest in (False, True)
+    }
+    """The statement of `find` by what narrows it most, and its order."""
+
+    operations: str = f"SELECT name, scope_names FROM {_OPERATIONS} ORDER BY name"
+    after: str = f"SELECT id, {_COLUMNS} FROM {_ACTIONS} WHERE id > $1 ORDER BY id LIMIT $2"
+    events_of: str = (
+        f"SELECT idempotency_key, at, kind, detail FROM {_EVENTS} WHERE idempotency_key = ANY ($1::text[]) ORDER BY id"
+    )
+    # Of what another store knew, the sender's own clock is all that there is.
+    _by_sender = f"{_parameter('first_sent_at')}, {_parameter('lease_expires_at')}"
+    adopt: str = f"{_inserted} VALUES ({_places(FIELDS)}, {_by_sender}) ON CONFLICT DO NOTHING RETURNING 1"
+    same: str = f"""
+        SELECT {_COLUMNS} FROM {_ACTIONS} WHERE identity = $1 AND generation = $2 OR idempotency_key = $3 ORDER BY id
+    """
+
+    condition: str = (
+        "SELECT current_setting('server_version'), clock_timestamp(), "
+        f"(SELECT created_at FROM {_ACTIONS} ORDER BY id DESC LIMIT 1)"
+    )
+
+    meta: str = f"SELECT value FROM {_META} WHERE name = $1"
+    set_meta: str = f"INSERT INTO {_META} (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+    all_meta: str = f"SELECT name, value FROM {_META}"
+    update_meta: str = f"UPDATE {_META} SET value = $2 WHERE name = $1"
+    any_action: str = f"SELECT 1 FROM {_ACTIONS} LIMIT 1"
 
 
 @lru_cache(maxsize=64)

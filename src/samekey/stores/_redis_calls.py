@@ -14,6 +14,10 @@ MOST_SKEW_SECONDS: Final = 10.0
 """How far a machine's clock may be from the server's where leases are concerned (R10)."""
 
 
+OK: Final = b"OK"
+"""What a write answers that did all that was asked, and has nothing to tell."""
+
+
 @fixed
 class Script:
     """One Lua script.
@@ -60,13 +64,31 @@ class Call:
         return _packed((name, what, len(self.keys), *self.keys, *self.arguments))
 
 
+def claimed_now(row: Record) -> tuple[str, str]:
+    """The moments of a claim: the lease is as long as the sender believes; when it ends, is the server's clock to say."""
+    return "-" if row.first_sent_at is None else "+0", _lease(row)
+
+
+def renewed_now(row: Record) -> tuple[str, str]:
+    """The moments of a further attempt."""
+    return "", _lease(row)
+
+
+def _lease(row: Record) -> str:
+    return "-" if row.lease_expires_at is None else f"+{(row.lease_expires_at - row.last_seen_at).total_seconds()!r}"
+
+
+def by_sender(row: Record) -> tuple[str, str]:
+    """The moments of a row from another store: of them the sender's own clock is all that there is."""
+    times = (row.first_sent_at, row.lease_expires_at)
+    sent, lease = ("-" if time is None else repr(time.timestamp()) for time in times)
+    return sent, lease
+
+
 def _packed(words: tuple[Any, ...]) -> bytes:
     """A command as the protocol has it. redis-py's own way takes as long as all else that a client does."""
-    parts = [b"*%d\r\n" % len(words)]
-    for word in words:
-        data = word if isinstance(word, bytes) else str(word).encode()
-        parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
-    return b"".join(parts)
+    data = [word if type(word) is bytes else str(word).encode() for word in words]
+    return b"*%d\r\n" % len(data) + b"".join([b"$%d\r\n%b\r\n" % (len(each), each) for each in data])
 
 
 def plain(*words: Any) -> Call:
@@ -101,11 +123,13 @@ class Change:
         rows: to write.
         events: to add.
         forget: generations whose timelines go first.
+        moments: when a row was first sent and until when its lease goes, by the server's clock, as `write.lua` reads them.
     """
 
     rows: tuple[Record, ...] = ()
     events: tuple[tuple[Record, Event], ...] = ()
     forget: tuple[int, ...] = ()
+    moments: tuple[str, str] = ("", "")
 
 
 def read(keys: Keys, store_id: str, identity: str) -> Call:
@@ -145,7 +169,7 @@ def write(
             touched.append(keys.guard(change.rows[0]))
     told: list[Any] = [len(change.rows)]
     for row in change.rows:
-        told += _row(keys, row, state.generation(row.generation), touched)
+        told += (*_row(keys, row, state.generation(row.generation), touched), *change.moments)
     told += [len(change.forget), *change.forget, len(change.events)]
     for row, event in change.events:
         told += [row.generation, event_text(event)]

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from samekey._core.model import Event, Record
 from samekey._core.values import fixed
+from samekey._core.verbs import StoreClock
 from samekey.errors import StoreFormatError
 from samekey.stores import _rulings
 from samekey.stores._codec import UNREADABLE, damaged, decode, encode, moment
@@ -31,6 +32,9 @@ _compact: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 _FROZEN: Final = FIELDS.index("frozen_request")
 _BODY: Final = FIELDS.index("response_body")
+_EMPTY: Final = {"scope": "{}", "field_digests": "{}", "response_headers": "[]", "volatile": "[]", "guarded": 0}
+_ERASED: Final = tuple((FIELDS.index(name), _EMPTY.get(name, value)) for name, value in _rulings.ERASED.items())
+"""What a tombstone has in place of what is erased, as `encode` writes it."""
 
 
 class Keys:
@@ -47,7 +51,6 @@ class Keys:
         self.by_key = f"{self.prefix}:by_key"
         self.open = f"{self.prefix}:open"
         self.due = f"{self.prefix}:due"
-        self.sequence = f"{self.prefix}:sequence"
         self.newest = f"{self.prefix}:newest"
         self.operations = f"{self.prefix}:operations"
         self.indexes = (
@@ -55,7 +58,6 @@ class Keys:
             self.by_key,
             self.open,
             self.due,
-            self.sequence,
             self.newest,
             self.operations,
         )
@@ -103,11 +105,13 @@ class State:
         version: names the last write; "" where there was none.
         generations: oldest first.
         newest: when the newest record of the store was made.
+        clock: what the server's clock says of the highest generation.
     """
 
     version: str = ""
     generations: tuple[Record, ...] = ()
     newest: datetime | None = None
+    clock: StoreClock | None = None
 
     @property
     def highest(self) -> Record | None:
@@ -125,7 +129,13 @@ def state(reply: Sequence[Any], location: str) -> State:
     numbers = sorted(int(name[1:]) for name in actions if name.startswith(b"g"))
     rows = (row_of(actions[b"g%d" % number], bodies.get(b"%d" % number, b""), location) for number in numbers)
     newest = moment(float(reply[3])) if reply[3] else None
-    return State(actions.get(b"v", b"").decode(), tuple(rows), newest)
+    clock = _clock(actions, numbers[-1], float(reply[4])) if numbers else None
+    return State(actions.get(b"v", b"").decode(), tuple(rows), newest, clock)
+
+
+def _clock(actions: Mapping[bytes, bytes], generation: int, now: float) -> StoreClock:
+    sent, lease = actions.get(b"f%d" % generation), actions.get(b"l%d" % generation)
+    return StoreClock(now - float(sent) if sent else None, float(lease) - now if lease else None)
 
 
 def _mapping(flat: Sequence[bytes]) -> Mapping[bytes, bytes]:
@@ -148,7 +158,12 @@ def row_of(stone: bytes, body: bytes, location: str) -> Record:
 
 def stone_of(record: Record) -> bytes:
     """What stays of a record for ever: nothing yet while it is unsettled."""
-    return pack(_rulings.tombstone(record, record.last_seen_at)) if record.settled else b""
+    if not record.settled:
+        return b""
+    row: list[Any] = list(encode(record))
+    for index, value in _ERASED:
+        row[index] = value
+    return _compact(row).encode() + b"\n"
 
 
 def pack(record: Record) -> bytes:

@@ -63,9 +63,10 @@ class AllVerbs(Verbs):
                 return False if found == record and tuple(events) == entry.events else None
             if same_key:
                 return None
-            change = Change((record,), tuple((record, event) for event in entry.events))
+            told = tuple((record, event) for event in entry.events)
+            change = Change((record,), told, moments=calls.by_sender(record))
             reply = yield calls.write(self.keys, self.id, record.identity, state, secrets.token_hex(8), change)
-            if reply[0] == b"ok":
+            if reply == calls.OK:
                 return True
 
     def exists(self) -> Plan[bool]:

@@ -14,6 +14,10 @@ from samekey.stores._redis_codec import Member
 from samekey.stores._redis_server import gone
 from samekey.stores._redis_session import Plan, Session
 
+FIRST_LOOK: Final = 0.005
+SLOWEST_LOOK: Final = 0.25
+"""Seconds between two looks at what another process does; doubled from the first to the slowest."""
+
 PAGE: Final = 200
 """Records that are read at once."""
 
@@ -122,3 +126,9 @@ class Searches(Session):
         lines = yield plain("LRANGE", self.keys.timelines(member.identity), 0, -1)
         split = (line.split(b":", 1) for line in lines)
         return [codec.event_of(text) for generation, text in split if int(generation) == member.generation]
+
+
+def within_lease(existing: Existing, seconds: float) -> float:
+    """How long to wait for a holder that may be alive: no longer than its lease, which is all that a process that sleeps has."""
+    lease = existing.by_store.lease_left if existing.by_store is not None else None
+    return seconds if lease is None else min(seconds, max(lease, 0.0) + FIRST_LOOK)

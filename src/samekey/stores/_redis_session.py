@@ -198,7 +198,7 @@ class Session:
         """Writes a change; returns the other state if there is another by now."""
         version = secrets.token_hex(8)
         reply = yield calls.write(self.keys, self.id, identity, state, version, change)
-        return None if reply[0] == b"ok" else self.state(reply, NOT_RECORDED)
+        return None if reply == calls.OK else self.state(reply, NOT_RECORDED)
 
     def existing(self, state: State) -> Plan[Existing]:
         row = state.highest
@@ -208,12 +208,12 @@ class Session:
         me = yield from self.open()
         high_water = row.last_seen_at if state.newest is None else max(state.newest, row.last_seen_at)
         if row.holder is None:
-            return Existing(row, high_water=high_water)
+            return Existing(row, high_water=high_water, by_store=state.clock)
         if row.holder == me.name:
             own = self.is_own(me, row)
-            return Existing(row, alive=own, own=own, high_water=high_water)
+            return Existing(row, alive=own, own=own, high_water=high_water, by_store=state.clock)
         alive = yield lambda: me.is_alive(str(row.holder))
-        return Existing(row, alive=alive, high_water=high_water)
+        return Existing(row, alive=alive, high_water=high_water, by_store=state.clock)
 
     def is_own(self, me: Holder | Leased, row: Record) -> bool:
         task = (row.identity, row.generation, row.fence)

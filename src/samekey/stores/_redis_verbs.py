@@ -29,7 +29,7 @@ from samekey.stores import _redis_calls as calls
 from samekey.stores import _redis_codec as codec
 from samekey.stores import _rows, _rulings
 from samekey.stores._errors import NOTHING_SENT
-from samekey.stores._redis_calls import Change, Guarding, plain
+from samekey.stores._redis_calls import OK, Change, Guarding, plain
 from samekey.stores._redis_codec import Member, State
 from samekey.stores._redis_search import Searches
 from samekey.stores._redis_session import Plan
@@ -72,13 +72,15 @@ class Verbs(Searches):
                 claim.refuse_duplicates,
             )
             events = () if claim.event is None else ((record, claim.event),)
-            reply = yield calls.write(
-                self.keys, self.id, record.identity, state, _version(record), Change((record,), events), guarding
-            )
+            change = Change((record,), events, moments=calls.claimed_now(record))
+            reply = yield calls.write(self.keys, self.id, record.identity, state, _version(record), change, guarding)
+            if reply == OK:
+                self.names[record.operation_name] = names
+                return Claimed(record)
             match reply[0]:
                 case b"ok":
                     self.names[record.operation_name] = names
-                    return Claimed(record, codec.unpack(reply[1]) if reply[1] else None)
+                    return Claimed(record, codec.unpack(reply[1]))
                 case b"duplicate":
                     return DuplicateFound(codec.unpack(reply[1]))
                 case b"names":
@@ -111,11 +113,12 @@ class Verbs(Searches):
                 if not _rows.matches(row, expect, renewal.holder):
                     return (yield from self.existing(state))
                 new = _rows.renewed(row, renewal)
-                change = Change((new,), () if renewal.event is None else ((new, renewal.event),))
+                events = () if renewal.event is None else ((new, renewal.event),)
+                change = Change((new,), events, moments=calls.renewed_now(new))
                 reply = yield calls.write(
                     self.keys, self.id, renewal.identity, state, _version(new), change, Guarding(time.time())
                 )
-                if reply[0] == b"ok":
+                if reply == OK:
                     break
                 state = self.state(self._in_time(reply), NOTHING_SENT)
             me.running.begin(new)
@@ -157,7 +160,8 @@ class Verbs(Searches):
             if row is not None and row.holder == me.name:
                 alive = self.is_own(me, row)
             elif row is not None and row.holder is not None:
-                alive = yield partial(me.is_running, row.holder)
+                left = state.clock.lease_left if state.clock is not None and row == state.highest else None
+                alive = (left is not None and left >= 0) or (yield partial(me.is_running, row.holder))
             verdict = _rulings.resolve(state.generations, resolution, alive=alive)
             if verdict.rows or verdict.events:
                 other = yield from self.change(resolution.identity, state, Change(verdict.rows, verdict.events))

@@ -28,14 +28,12 @@ from samekey.stores._fork import forget_in_child
 from samekey.stores._redis_calls import Call
 from samekey.stores._redis_link import AsyncLink, Link
 from samekey.stores._redis_moving import AllVerbs
+from samekey.stores._redis_search import FIRST_LOOK, SLOWEST_LOOK, within_lease
 from samekey.stores._redis_session import Plan
 
 T = TypeVar("T")
 
 PREFIX: Final = "samekey"
-FIRST_LOOK: Final = 0.005
-SLOWEST_LOOK: Final = 0.25
-"""Seconds between two looks at what another process does; doubled from the first to the slowest."""
 
 
 class RedisStore:
@@ -168,7 +166,7 @@ class RedisStore:
         """Returns when the holder of `existing` may have ended or changed the row. See `Store.wait`."""
         record = existing.record
         me = self._run(self._verbs.open())
-        until = time.monotonic() + seconds
+        until = time.monotonic() + within_lease(existing, seconds)
         task = (record.identity, record.generation, record.fence)
         if record.holder == me.name and task in me.running:
             me.running.wait(task, seconds)
@@ -348,7 +346,7 @@ class AsyncRedisStore:
 
     async def wait(self, existing: Existing, seconds: float) -> None:
         """See `Store.wait`."""
-        until = time.monotonic() + seconds
+        until = time.monotonic() + within_lease(existing, seconds)
         pause = FIRST_LOOK
         while await self._run(self._verbs.unchanged(existing.record)) and (left := until - time.monotonic()) > 0:
             await asyncio.sleep(min(pause, left))

@@ -7,6 +7,7 @@ from itertools import count
 
 import pytest
 
+from samekey.stores import PostgresStore
 from tests.servers.postgres import Postgres
 
 _numbers = count()
@@ -16,6 +17,21 @@ _numbers = count()
 def postgres() -> Iterator[Postgres]:
     with Postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def used_schema(postgres: Postgres) -> str:
+    """One that is emptied for each test: to make one takes longer than most tests."""
+    PostgresStore(postgres.url, schema="used").migrate()
+    return "used"
+
+
+@pytest.fixture
+def empty_schema(postgres: Postgres, used_schema: str) -> str:
+    """A schema whose store is as good as new."""
+    tables = "".join(f"DELETE FROM {used_schema}.{table};" for table in ("actions", "events", "operations"))
+    postgres.execute(f"{tables} DELETE FROM {used_schema}.meta WHERE name IN ('secret', 'secret_check')")
+    return used_schema
 
 
 @pytest.fixture

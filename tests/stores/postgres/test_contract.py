@@ -13,8 +13,8 @@ from tests.servers.postgres import Postgres
 
 class TestPostgresStore(StoreContract):
     @pytest.fixture
-    def make_store(self, postgres: Postgres, schema: str) -> Callable[[], Store]:
-        return lambda: PostgresStore(postgres.url, schema=schema)
+    def make_store(self, postgres: Postgres, empty_schema: str) -> Callable[[], Store]:
+        return lambda: PostgresStore(postgres.url, schema=empty_schema)
 
     def test_its_claims_are_durable(self, store: Store) -> None:
         assert store.claim_durable
@@ -22,5 +22,5 @@ class TestPostgresStore(StoreContract):
 
 class TestAsyncPostgresStore(StoreContract):
     @pytest.fixture
-    def make_store(self, postgres: Postgres, schema: str) -> Callable[[], AsyncStore]:
-        return lambda: AsyncPostgresStore(postgres.url, schema=schema)
+    def make_store(self, postgres: Postgres, empty_schema: str) -> Callable[[], AsyncStore]:
+        return lambda: AsyncPostgresStore(postgres.url, schema=empty_schema)

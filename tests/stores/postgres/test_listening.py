@@ -11,11 +11,14 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from samekey.stores import _postgres_listen
 from samekey.stores._postgres_listen import AsyncListener, Listener
 from tests.servers.postgres import SECONDS, Postgres
 
 MOST_OF_SELECT = 1024
+
+
+def is_hearing(listener: Listener | AsyncListener) -> bool:
+    return listener.hearing
 
 
 @pytest.fixture
@@ -56,7 +59,7 @@ def test_an_unforeseen_error_ends_no_listener_and_wakes_who_waits(
         assert heard > turn
         assert not listener.hearing  # so the row is looked at more often
     assert "failed with ZeroDivisionError" in caplog.text
-    while not listener.hearing:
+    while not is_hearing(listener):
         heard = listener.wait("a", heard, SECONDS)
     listener.close()
 
@@ -106,11 +109,11 @@ def test_for_event_loops_neither(
     async def main() -> None:
         listener = AsyncListener(postgres.url, "loop")
         with monkeypatch.context() as patched:
-            patched.setattr(_postgres_listen.AsyncConnection, "connect", fails)
+            patched.setattr(psycopg.AsyncConnection, "connect", fails)
             event = listener.join("a", listen=True)
             await asyncio.wait_for(event.wait(), SECONDS)
             assert not listener.hearing
-        while not listener.hearing:
+        while not is_hearing(listener):
             event.clear()
             await asyncio.wait_for(event.wait(), SECONDS)
         await listener.close()

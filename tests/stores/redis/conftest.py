@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
 
+from samekey.stores import RedisStore
 from tests.acceptance.conftest import seed
 from tests.servers.redis import RedisServer
 
@@ -25,3 +27,10 @@ def clean_server(server: RedisServer) -> RedisServer:
     """The same, with nothing in it."""
     server.client().flushall()
     return server
+
+
+@pytest.fixture
+def store(clean_server: RedisServer) -> Iterator[RedisStore]:
+    with contextlib.closing(RedisStore(clean_server.url)) as opened:
+        opened.secret(None)
+        yield opened

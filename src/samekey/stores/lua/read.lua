@@ -3,9 +3,11 @@
 if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then
     return {'gone'}
 end
+local clock = redis.call('TIME')
 return {
     'state',
     redis.call('HGETALL', KEYS[2]),
     redis.call('HGETALL', KEYS[3]),
     redis.call('GET', KEYS[4]) or '',
+    string.format('%d.%06d', clock[1], clock[2]),
 }
