@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -191,8 +193,15 @@ def test_it_needs_a_place_and_says_when_it_cannot_write_there(desk: SQLiteStore,
     assert "--html" in result.output
     result = run("report", "--store", desk.location, "--html", str(tmp_path / "none" / "r.html"), code=2)
     assert "cannot be written" in result.stderr
-    shown = run("report", "--store", desk.location, "--html", str(tmp_path / "r.html"), "--json").stdout
+    mask = os.umask(0o077)
+    try:
+        shown = run("report", "--store", desk.location, "--html", str(tmp_path / "r.html"), "--json").stdout
+    finally:
+        os.umask(mask)
     assert '"actions": 0' in shown
+    assert (
+        stat.S_IMODE((tmp_path / "r.html").stat().st_mode) == 0o600
+    )  # it has references; who may read it, the umask says
 
 
 @pytest.mark.parametrize("days", [1, 2, 30, 98, 400, 3000, 20_000])

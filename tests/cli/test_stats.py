@@ -149,6 +149,13 @@ def test_the_file_is_replaced_in_one_step_and_readable_for_others(desk: SQLiteSt
     assert [path.name for path in tmp_path.iterdir() if path.suffix in {".tmp", ".prom"}] == ["samekey.prom"]
 
 
+def test_what_is_no_file_is_not_replaced_by_one(desk: SQLiteStore, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")  # for root, /dev/null would be gone just so
+    result = run("stats", "--store", desk.location, "--prometheus", "--output", str(tmp_path / "pipe"), code=2)
+    assert "is not a regular file" in result.stderr
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
 def test_a_file_that_cannot_be_replaced_stays_as_it_was(
     desk: SQLiteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -168,6 +168,8 @@ def test_a_row_without_its_key_is_refused_also_when_it_is_not_the_newest(server:
         with pytest.raises(samekey.StoreFormatError, match="encrypted with a key that is not here"):
             post(client, order, json=BODY)
     assert len(server.requests) == requests
+    stats = client.stats()  # to count, nothing is decrypted
+    assert (stats.actions, stats.succeeded, stats.open_unknowns, stats.writes) == (12, 11, 1, 11)
 
 
 @pytest.mark.parametrize("part", ["frozen_request", "response_body"])

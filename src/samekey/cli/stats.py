@@ -17,7 +17,7 @@ from samekey.cli.list_ import OperationOption
 from samekey.cli.options import JsonOption, StoreOption, existing_store
 from samekey.cli.render import as_json, console, iso, put, safe, span
 from samekey.cli.since import SinceOption, since_of
-from samekey.cli.writing import write
+from samekey.cli.writing import READABLE, write
 from samekey.stores._tally import tally
 from samekey.telemetry.prometheus import text_of
 from samekey.telemetry.signals import SIGNALS, operations_of, stats_of
@@ -64,7 +64,7 @@ def stats(
         if output is None:
             print(text, end="")
         else:
-            write(output, text)
+            write(output, text, READABLE)
     elif json:
         print(as_json({"store": location, **fields(whole)}))
     else:

@@ -3,8 +3,10 @@
 Rows are written in the order of their claims, so a point in time has its place among them: what is long before it is
 not read. Clocks are set back now and then, hence the margin, and hence each row is asked for its own time too.
 """
+# ruff: noqa: S608 - built from constants of this module alone
 
 import sqlite3
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
@@ -32,13 +34,13 @@ ROWS: Final = f"""
 SELECT operation_name, {_STRETCH.format(at="created_at")}, count(*), sum({_DONE}), sum(status = 'rejected'),
 sum(attempts), sum(attempts > 1), sum(attempts > 1 AND {_DONE}), sum({_DONE} AND ({_NAMED}) IS NOT TRUE)
 FROM actions WHERE {_SINCE} GROUP BY 1, 2
-"""  # noqa: S608 - made of constants
+"""
 
 EVENTS: Final = f"""
 SELECT operation_name, {_STRETCH.format(at="at")}, kind, count(*)
 FROM events CROSS JOIN actions USING (idempotency_key)
 WHERE events.id >= ?1 AND at >= ?2 AND (?3 IS NULL OR operation_name = ?3) GROUP BY 1, 2, 3
-"""  # noqa: S608
+"""
 
 # Beside a lone min(), SQLite takes other columns from the row that has it.
 LEFT: Final = """
@@ -68,14 +70,13 @@ WHERE identity IN (SELECT identity FROM pairs GROUP BY 1 HAVING count(*) > 1)
 OR (operation_name, origin, reference) IN (
     SELECT operation_name, origin, reference FROM pairs GROUP BY 1, 2, 3 HAVING count(*) > 1
 )
-"""  # noqa: S608
+"""
 
 _TABLES: Final = {"actions": "created_at", "events": "at"}
 _NEXT: Final = {
-    table: f"SELECT id, {time} FROM {table} WHERE id >= ?1 ORDER BY id LIMIT 1"  # noqa: S608
-    for table, time in _TABLES.items()
+    table: f"SELECT id, {time} FROM {table} WHERE id >= ?1 ORDER BY id LIMIT 1" for table, time in _TABLES.items()
 }
-_LAST: Final = {table: f"SELECT max(id) FROM {table}" for table in _TABLES}  # noqa: S608
+_LAST: Final = {table: f"SELECT max(id) FROM {table}" for table in _TABLES}
 
 
 def tally(
@@ -108,7 +109,7 @@ def _count(
     rows = connection.execute(ROWS, asked).fetchall()
     told = connection.execute(EVENTS, (first["events"], *asked[1:])).fetchall()
     left = connection.execute(LEFT, (operation_name,)).fetchall()
-    writes, clashes = _effects(connection.execute(EFFECTS, asked[:3]).fetchall())
+    writes, clashes = alone_or_not(connection.execute(EFFECTS, asked[:3]).fetchall())
     return Tally(
         {(name, stretch): Rows(*counts) for name, stretch, *counts in rows},
         {(name, stretch, kind): count for name, stretch, kind, count in told},
@@ -118,8 +119,13 @@ def _count(
     )
 
 
-def _effects(rows: list[Any]) -> tuple[dict[str, int], tuple[Effect, ...]]:
-    """How many pairs of an action and an object there are by operation, and those that are not alone."""
+def alone_or_not(rows: Iterable[Any]) -> tuple[dict[str, int], tuple[Effect, ...]]:
+    """How many pairs of an action and an object there are by operation, and those that are not alone.
+
+    Args:
+        rows: of `EFFECTS`.
+    """
+    rows = list(rows)
     writes = {name: count for count, name, *_ in rows if count}
     told = [Effect(*row) for count, *row in rows if not count]
     distinct = set(told)

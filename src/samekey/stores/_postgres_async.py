@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from samekey._core.model import Event, Record
 from samekey._core.states import Status
+from samekey._core.tally import Tally
 from samekey._core.verbs import (
     Claim,
     Claimed,
@@ -33,6 +34,7 @@ from samekey.stores._postgres_link import AsyncLink
 from samekey.stores._postgres_listen import AsyncListener
 from samekey.stores._postgres_session import LOCAL_LOOK, Session
 from samekey.stores._postgres_sql import channel
+from samekey.stores._postgres_tally import tally as counting_verb
 from samekey.stores._postgres_verbs import Verb
 
 T = TypeVar("T")
@@ -177,6 +179,11 @@ class AsyncPostgresStore(Common):
     async def note(self, record: Record, event: Event) -> None:
         """Adds an event to a generation and moves its `last_seen_at`."""
         await self._run(lambda _: desk.add_note(self._texts, record, event), NOT_RECORDED)
+
+    async def tally(self, *, since: datetime | None, operation_name: str | None, stretch_seconds: int | None) -> Tally:
+        """The store in numbers. See `Tallies.tally`."""
+        counting = partial(counting_verb, self._texts.schema, since, operation_name, stretch_seconds)
+        return await self._run(lambda _session: counting())
 
     # --- waiting ---------------------------------------------------------------------------------------------
 

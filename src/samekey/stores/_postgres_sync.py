@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from samekey._core.model import Event, Record
 from samekey._core.states import Status
+from samekey._core.tally import Tally
 from samekey._core.verbs import (
     Claim,
     Claimed,
@@ -36,6 +37,7 @@ from samekey.stores._postgres_link import Link
 from samekey.stores._postgres_listen import Listener
 from samekey.stores._postgres_session import LOCAL_LOOK, Session
 from samekey.stores._postgres_sql import channel
+from samekey.stores._postgres_tally import tally as counting_verb
 from samekey.stores._postgres_verbs import Verb
 
 T = TypeVar("T")
@@ -176,6 +178,11 @@ class PostgresStore(Common):
     def note(self, record: Record, event: Event) -> None:
         """Adds an event to a generation and moves its `last_seen_at`."""
         self._run(partial(desk.add_note, self._texts, record, event), NOT_RECORDED)
+
+    def tally(self, *, since: datetime | None, operation_name: str | None, stretch_seconds: int | None) -> Tally:
+        """The store in numbers. See `Tallies.tally`."""
+        counting = partial(counting_verb, self._texts.schema, since, operation_name, stretch_seconds)
+        return self._run(counting)
 
     # --- waiting ---------------------------------------------------------------------------------------------
 

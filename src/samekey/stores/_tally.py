@@ -9,7 +9,8 @@ from itertools import chain
 from typing import Final, Protocol, runtime_checkable
 
 from samekey._core.tally import Counter, Tally
-from samekey.stores._contract import AsyncStore, Store
+from samekey.stores._contract import AsyncStore, Portable, Store
+from samekey.stores.encrypted import EncryptedAsyncStore, EncryptedStore
 
 _BEGINNINGS: Final = tuple(f"{number:02x}" for number in range(256))
 """Of keys, which are UUIDs: a store is read in so many parts, so that none fills the memory."""
@@ -44,10 +45,17 @@ def tally(
     operation_name: str | None = None,
     stretch_seconds: int | None = None,
 ) -> Tally:
-    """Any store in numbers, see `Tallies.tally`."""
+    """Any store in numbers, see `Tallies.tally`. Of an encrypted one nothing has to be decrypted."""
+    if isinstance(store, EncryptedStore):
+        store = store.below
     if isinstance(store, Tallies):
         return store.tally(since=since, operation_name=operation_name, stretch_seconds=stretch_seconds)
     counter = Counter(since, stretch_seconds)
+    if isinstance(store, Portable):  # its records come with their timelines, many at once
+        for entry in store.export():
+            if operation_name in {None, entry.record.operation_name}:
+                counter.add(entry.record, entry.events)
+        return counter.tally()
     for record in chain.from_iterable(
         store.find(key_prefix=each, operation_name=operation_name) for each in _BEGINNINGS
     ):
@@ -62,7 +70,9 @@ async def tally_async(
     operation_name: str | None = None,
     stretch_seconds: int | None = None,
 ) -> Tally:
-    """Any store of an event loop in numbers, see `Tallies.tally`."""
+    """Any store of an event loop in numbers, see `tally`."""
+    if isinstance(store, EncryptedAsyncStore):
+        store = store.below
     if isinstance(store, AsyncTallies):
         return await store.tally(since=since, operation_name=operation_name, stretch_seconds=stretch_seconds)
     counter = Counter(since, stretch_seconds)

@@ -81,6 +81,11 @@ EVENTS: Final = {
     "log_not_emptied": LogEvent(
         logging.DEBUG, "SQLite's log could not be emptied just now; it is tried again.", about_action=False
     ),
+    "not_listening": LogEvent(
+        logging.WARNING,
+        "PostgreSQL is not listened to just now, so waiting is slower; it is tried again.",
+        about_action=False,
+    ),
 }
 """The events by name."""
 
