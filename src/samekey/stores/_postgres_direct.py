@@ -50,9 +50,10 @@ class Session(Connection[Any]):
         try:
             send()
             self._wait()
-            result = pgconn.get_result()
-            while pgconn.get_result() is not None:
-                pass
+            result = last = pgconn.get_result()
+            while last is not None:  # of a connection that was cut the second one tells that it is gone
+                self._wait()
+                last = pgconn.get_result()
         except psycopg.Error:
             raise
         except BaseException:

@@ -32,7 +32,7 @@ def _tell_of(error: Exception) -> None:
     _log.warning(
         "waiting for other processes is slower for now: listening to PostgreSQL failed with %s; it is tried again.",
         type(error).__name__,
-        extra={"event": "not_listening"},
+        extra={"event": "listening_failed"},
     )
 
 

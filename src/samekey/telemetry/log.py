@@ -78,13 +78,13 @@ EVENTS: Final = {
     "weak_secret": LogEvent(
         logging.WARNING, "The secret is so short that its keys can be guessed.", about_action=False
     ),
+    "listening_failed": LogEvent(
+        logging.WARNING,
+        "Listening to PostgreSQL for the end of other runs failed; it is tried again, and rows are looked at meanwhile.",
+        about_action=False,
+    ),
     "log_not_emptied": LogEvent(
         logging.DEBUG, "SQLite's log could not be emptied just now; it is tried again.", about_action=False
-    ),
-    "not_listening": LogEvent(
-        logging.WARNING,
-        "PostgreSQL is not listened to just now, so waiting is slower; it is tried again.",
-        about_action=False,
     ),
 }
 """The events by name."""
