@@ -137,7 +137,7 @@ def test_a_first_send_whose_key_the_api_knows_is_for_a_person(api: respx.MockRou
             samekey.NeedsReviewError, match="the API refused its key, which may have been used"
         ) as raised:
             post(shop)
-    assert raised.value.reason == "key_refused"
+        assert raised.value.reason == "key_refused"
     assert route.call_count == 1
 
 

@@ -99,6 +99,7 @@ def test_logs_show_the_prevention_and_nothing_sensitive(
     assert again.replayed
     assert {"wait", "replayed", "failure"} <= set(events)
     assert "pay_invoice: KeyReusedError" in caplog.text
+    assert first.key
     said = "\n".join([caplog.text, *(repr(record.__dict__) for record in caplog.records)])
     for secret in ("s3cret-token", "DE02120300000000202051", "29.99", "inv-7", first.key):
         assert secret not in said, f"a log line shows {secret}"

@@ -70,7 +70,7 @@ def _shielded(*, shield: bool) -> Iterator[None]:
         task.shielded = before
 
 
-async_.CancelScope = _shielded  # type: ignore[assignment,misc] # here is no event loop that it could ask
+vars(async_)["CancelScope"] = _shielded  # here is no event loop that it could ask
 
 
 def drive_async(step: Step, ports: AsyncPorts) -> Done:
