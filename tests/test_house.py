@@ -166,7 +166,10 @@ def test_nobody_promises_what_no_client_can_keep(path: Path) -> None:
 
 NOQA = re.compile(r"#\s*(?:ruff:\s*)?noqa(?::\s*(?P<codes>[A-Z]+[0-9]+(?:,\s*[A-Z]+[0-9]+)*))?(?P<rest>.*)")
 LOOKED_AT = [
-    path for folder in ("src", "tests", "benchmarks", "docs") for path in sorted((ROOT / folder).rglob("*.py"))
+    path
+    for folder in ("src", "tests", "benchmarks", "docs")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if ".venv" not in path.parts
 ]
 
 
