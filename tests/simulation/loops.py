@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from importlib.util import find_spec, module_from_spec
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import greenlet
-
-from samekey._drivers import async_
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,13 +69,24 @@ def _shielded(*, shield: bool) -> Iterator[None]:
         task.shielded = before
 
 
-vars(async_)["CancelScope"] = _shielded  # here is no event loop that it could ask
+def _driver() -> Any:
+    """A copy of the driver for worlds without an event loop; the real one is not touched."""
+    spec = find_spec("samekey._drivers.async_")
+    assert spec is not None
+    assert spec.loader is not None
+    copy: Any = module_from_spec(spec)
+    spec.loader.exec_module(copy)
+    copy.CancelScope = _shielded
+    return copy
+
+
+_drive: Final = _driver().drive
 
 
 def drive_async(step: Step, ports: AsyncPorts) -> Done:
     """What `await drive(step, ports)` returns."""
     try:
-        async_.drive(step, ports).send(None)
+        _drive(step, ports).send(None)
     except StopIteration as ended:
         done: Done = ended.value
         return done
