@@ -152,7 +152,7 @@ def test_the_readme_starts_with_the_two_commands_for_a_fresh_machine() -> None:
 
     assert commands == [
         "pip install uv && uv run --extra cli samekey demo",
-        "pip install uv && uv run pytest",
+        "pip install uv && uv run pytest -n auto --dist worksteal",
     ]
 
 

@@ -49,6 +49,9 @@ CODED = replace(
 KEYLESS = Profile(name="keyless", keyed=False, answers_json=False, max_delay_seconds=D_SECONDS)
 
 
+FORGOTTEN = "promise 1, when the API had forgotten"
+"""Two effects with the API's whole window between them."""
+
 CONTRACT = Contract(reference="/id")
 LOOKING_UP = replace(CONTRACT, looks_up=True)
 ANEW = replace(CONTRACT, on_rejected="new_generation")
@@ -248,16 +251,17 @@ HONEST: tuple[Scenario, ...] = (
         CODED,
         claim_durable=False,
         crashing=8.0,
-        tolerates=frozenset({"promise 2", "promise 3", "promise 4"}),
+        # Whose claim is lost may send again when the API has forgotten too; before that, its key prevents a duplicate.
+        tolerates=frozenset({FORGOTTEN, "promise 2", "promise 3", "promise 4"}),
     ),
     Scenario("keyless, on a store that can lose a claim", KEYLESS, Behaviour(keyed=False), claim_durable=False),
 )
 
 _RELEASING = Behaviour(releases_after_effect=True)
 
-DOUBLE = frozenset({"promise 1", "promise 2"})
+DOUBLE = frozenset({"promise 1", FORGOTTEN, "promise 2"})
 """A duplicate, and therefore perhaps two answers."""
-DENIAL = frozenset({"promise 1", "promise 2", "promise 3"})
+DENIAL = frozenset({"promise 1", FORGOTTEN, "promise 2", "promise 3"})
 """The API itself says that nothing happened."""
 
 DISHONEST: tuple[Scenario, ...] = (
