@@ -74,7 +74,7 @@ def test_it_says_what_to_do_and_how_much_time_is_left(desk: SQLiteStore) -> None
     assert "1 h 22 h" in flat
     assert "2 d over" in flat
     assert "3 actions for a person: samekey show KEY, then samekey resolve KEY." in flat
-    assert "1 action for the script: run it again within the time left." in flat
+    assert "1 action for the script: run it again within the time left. Name the same --store there." in flat
     assert max(map(len, told.splitlines())) <= 80
 
 

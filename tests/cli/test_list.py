@@ -44,7 +44,9 @@ def test_actions_come_newest_first_with_what_one_wants_to_know(store: str) -> No
     assert text.index("ship_parcel(") < text.index("'c-3'") < text.index("'c-2'") < text.index("'c-1'")
     made = next(line for line in lines if "order_2" in line).split()
     assert made[-5:-2] == ["succeeded", "2", "order_2"]
-    assert lines[-1].startswith("4 actions: 2 succeeded, 1 rejected, 1 unknown.")
+    assert " ".join(lines[-2:]) == (
+        "4 actions: 2 succeeded, 1 rejected, 1 unknown. See one with: samekey show KEY. Name the same --store there."
+    )
 
 
 def test_the_table_fits_eighty_columns_and_ends_no_line_with_blanks(store: str, connect: Callable[[], Client]) -> None:

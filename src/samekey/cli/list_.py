@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from samekey._core.states import Status
-from samekey.cli.options import JsonOption, StoreOption, existing_store
+from samekey.cli.options import JsonOption, StoreOption, existing_store, same_store
 from samekey.cli.render import COLOURS, SHORT_KEY, as_json, console, count, put, record_fields, safe, span
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def list_actions(
         return
     put(out, _table(shown, datetime.now(UTC)))
     out.print()
-    put(out, Text(_summary(shown, more=more), style="dim"))
+    put(out, Text(_summary(shown, more=more) + same_store(store), style="dim"))
 
 
 def _nothing(location: str, *, filtered: bool) -> str:
@@ -91,4 +91,4 @@ def _summary(records: Sequence[Record], *, more: bool) -> str:
     parts = ", ".join(f"{found[status]} {status.value}" for status in Status if found[status])
     if more:
         return f"The newest {count(len(records), 'action')}: {parts}. There are more: --limit shows them."
-    return f"{count(len(records), 'action')}: {parts}. See one with: samekey show KEY"
+    return f"{count(len(records), 'action')}: {parts}. See one with: samekey show KEY."

@@ -33,6 +33,11 @@ NOTHING: Final = "no store at {place}: nothing has been written there yet, and l
 """Said of a store that does not exist."""
 
 
+def same_store(spec: str | None) -> str:
+    """What the next command must be given too, if this one was given it; not repeated, for a URL has a password."""
+    return "" if spec is None else " Name the same --store there."
+
+
 @contextmanager
 def existing_store(spec: str | None) -> Iterator[Store]:
     """Opens a store that is there, and closes it. Ends the command if it is not there or cannot be used."""

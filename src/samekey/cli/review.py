@@ -18,7 +18,7 @@ from samekey._core.words import REASONS
 from samekey.cli.exits import Exit, leave
 from samekey.cli.finding import is_alive
 from samekey.cli.list_ import OperationOption
-from samekey.cli.options import JsonOption, StoreOption, existing_store
+from samekey.cli.options import JsonOption, StoreOption, existing_store, same_store
 from samekey.cli.render import SHORT_KEY, as_json, console, count, iso, put, safe, span
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def review(
     if json:
         print(as_json({"store": location, "total": len(records), "groups": [_fields(group, now) for group in groups]}))
     else:
-        _print(console(), groups, location, now)
+        _print(console(), groups, location, now, same_store(store))
     if check and records:
         raise typer.Exit(Exit.OPEN)
 
@@ -164,7 +164,7 @@ def _fields(group: Group, now: datetime) -> dict[str, Any]:
     }
 
 
-def _print(out: Console, groups: Sequence[Group], location: str, now: datetime) -> None:
+def _print(out: Console, groups: Sequence[Group], location: str, now: datetime, again: str) -> None:
     if not groups:
         out.print(f"Nothing to review in {safe(location)}: no action is left in doubt.", soft_wrap=True)
         return
@@ -172,7 +172,7 @@ def _print(out: Console, groups: Sequence[Group], location: str, now: datetime) 
         put(out, Text(_title(group), style="bold"))
         put(out, _table(group, now))
         out.print()
-    put(out, Text(_summary(groups), style="dim"))
+    put(out, Text(_summary(groups) + again, style="dim"))
 
 
 def _title(group: Group) -> str:
