@@ -114,7 +114,15 @@ async def test_the_callers_limits_hold_for_all_pools_together(asynchronous: Libr
         assert server.most == 20
         assert [pool.most for pool in client._transport.pools] == [8, 8, 4]
         idle = [pool.transport._pool._max_keepalive_connections for pool in client._transport.pools]
-        assert idle == [4, 4, 2]
+        assert idle == [8, 2, 0]
+
+
+async def test_one_connection_that_may_be_kept_is_found_again(asynchronous: Library[Any, Any]) -> None:
+    limits = asynchronous.module.Limits(max_connections=100, max_keepalive_connections=1)
+    async with serving() as server, built(asynchronous, server.url, limits=limits) as client:
+        for _ in range(3):
+            assert await many(client, 1) == [201]
+        assert server.opened == 1
 
 
 async def test_what_fails_and_what_is_cancelled_frees_its_place(asynchronous: Library[Any, Any]) -> None:

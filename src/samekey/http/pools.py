@@ -63,17 +63,18 @@ class _Pools:
         self._module = module
         self._make = make
         self._limits = limits
-        self._left = float("inf") if limits.max_connections is None else limits.max_connections
+        self._left = _number(limits.max_connections)
+        self._idle = _number(limits.max_keepalive_connections)
         self.pools = [self._another()]
 
     def _another(self) -> _Pool:
-        limits, most = self._limits, min(POOL_CONNECTIONS, self._left)
+        # The first pools are used the most, so what may be kept idle is theirs.
+        most = min(POOL_CONNECTIONS, self._left)
+        idle = min(most, self._idle)
         self._left -= most
-        idle = limits.max_keepalive_connections
-        if idle is not None and limits.max_connections:
-            idle = round(idle * most / limits.max_connections)
+        self._idle -= idle
         own = self._module.Limits(
-            max_connections=most, max_keepalive_connections=idle, keepalive_expiry=limits.keepalive_expiry
+            max_connections=most, max_keepalive_connections=idle, keepalive_expiry=self._limits.keepalive_expiry
         )
         return _Pool(self._make(limits=own), most)
 
@@ -102,6 +103,10 @@ class _Pools:
         async with AsyncExitStack() as all_of_them:
             for pool in self.pools:
                 all_of_them.push_async_callback(pool.transport.aclose)
+
+
+def _number(limit: int | None) -> float:
+    return float("inf") if limit is None else limit
 
 
 class _Stream:
