@@ -13,6 +13,7 @@ import httpx
 import pytest
 import tenacity
 from opentelemetry import baggage, context
+from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode
 
 import samekey
@@ -334,3 +335,43 @@ assert tracing.used()
 def test_with_the_api_alone_nothing_is_kept(tmp_path: Path) -> None:
     result = python("import opentelemetry.trace\n" + USES, str(tmp_path / "a.db"))
     assert result.returncode == 0, result.stderr
+
+
+class Broken(SpanProcessor):
+    """A span processor of the program's with a bug in it."""
+
+    def __init__(self, at: str) -> None:
+        self._at = at
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        if self._at == "start":
+            raise RuntimeError("a bug")
+
+    def on_end(self, span: Any) -> None:
+        if self._at == "end":
+            raise RuntimeError("a bug")
+
+
+@pytest.mark.parametrize("at", ["start", "end", "histogram"])
+def test_what_opentelemetry_raises_loses_no_answer(
+    seen: Seen,
+    server: FlakyServer,
+    connect: Callable[..., samekey.Client],
+    monkeypatch: pytest.MonkeyPatch,
+    at: str,
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise RuntimeError("a bug")
+
+    if at == "histogram":
+        for name in ("actions", "requests", "verbs"):
+            monkeypatch.setattr(getattr(seen.observer, name), "record", fail)
+        for name in ("events", "duplicates"):
+            monkeypatch.setattr(getattr(seen.observer, name), "add", fail)
+    seen.provider.add_span_processor(Broken(at))
+    with connect() as client:
+        made = post(client)
+        again = post(client)
+    assert made.reference == again.reference
+    assert again.replayed
+    assert len(server.requests) == len(server.effects) == 1

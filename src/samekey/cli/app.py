@@ -114,7 +114,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _usage(message: str, context: typer.Context | None) -> str:
     command = context.command_path if context is not None else "samekey"
     text = message.rstrip(".")
-    return f"{text[:1].lower()}{text[1:]}; see '{command} --help'."
+    see = " See" if text.endswith("?") else "; see"
+    return f"{text[:1].lower()}{text[1:]}{see} '{command} --help'."
 
 
 def _never_fail_on_a_letter(*streams: TextIO) -> None:

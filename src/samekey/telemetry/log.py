@@ -83,6 +83,11 @@ EVENTS: Final = {
         "Listening to PostgreSQL for the end of other runs failed; it is tried again, and rows are looked at meanwhile.",
         about_action=False,
     ),
+    "telemetry_failed": LogEvent(
+        logging.DEBUG,
+        "OpenTelemetry, or what the program has added to it, raised; the action goes on.",
+        about_action=False,
+    ),
     "log_not_emptied": LogEvent(
         logging.DEBUG, "SQLite's log could not be emptied just now; it is tried again.", about_action=False
     ),
