@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from samekey._core.model import Event, Record
 from samekey._core.values import fixed
-from samekey.stores._redis_codec import GRACE_SECONDS, Keys, State, event_text, pack, stone_of
+from samekey.stores._redis_codec import GRACE_SECONDS, Keys, State, compact, event_text, pack
 
 MOST_SKEW_SECONDS: Final = 10.0
 """How far a machine's clock may be from the server's where leases are concerned (R10)."""
@@ -167,14 +167,12 @@ def write(
         if guarding.since is not None:
             since, refuse = repr(guarding.since.timestamp()), "1" if guarding.refuse else ""
             touched.append(keys.guard(change.rows[0]))
-    told: list[Any] = [len(change.rows)]
+    rows: list[Sequence[str]] = []
+    values: list[bytes] = []
     for row in change.rows:
-        told += (*_row(keys, row, state.generation(row.generation), touched), *change.moments)
-    told += [len(change.forget), *change.forget, len(change.events)]
-    for row, event in change.events:
-        told += [row.generation, event_text(event)]
-    expiry = _expiry({row.generation: row for row in (*state.generations, *change.rows)}.values())
-    arguments = (
+        rows.append((*_row(keys, row, state.generation(row.generation), touched), *change.moments))
+        values += pack(row)
+    asked = (
         store_id,
         state.version,
         version,
@@ -186,14 +184,16 @@ def write(
         refuse,
         identity,
         keys.bodies_start,
-        expiry,
-        GRACE_SECONDS,
-        *told,
+        _expiry({row.generation: row for row in (*state.generations, *change.rows)}.values()),
+        str(GRACE_SECONDS),
+        rows,
+        [str(generation) for generation in change.forget],
+        [(str(row.generation), event_text(event)) for row, event in change.events],
     )
-    return Call(WRITE, tuple(touched), arguments)
+    return Call(WRITE, tuple(touched), (compact(asked), *values))
 
 
-def _row(keys: Keys, row: Record, before: Record | None, touched: list[str]) -> Sequence[Any]:
+def _row(keys: Keys, row: Record, before: Record | None, touched: list[str]) -> Sequence[str]:
     guard = unguard = ""
     new = keys.guard(row) if row.guarded else None
     old = keys.guard(before) if before is not None and before.guarded else None
@@ -205,10 +205,8 @@ def _row(keys: Keys, row: Record, before: Record | None, touched: list[str]) -> 
         guard = str(len(touched))
     expires = repr(row.expires_at.timestamp()) if row.settled and row.expires_at is not None else ""
     return (
-        row.generation,
+        str(row.generation),
         row.idempotency_key,
-        stone_of(row),
-        b"" if row.purged else pack(row),
         "" if row.settled else "1",
         expires,
         repr(row.created_at.timestamp()),

@@ -13,8 +13,10 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
+from samekey._core.jsontext import encoder
 from samekey._core.model import Event, Record
 from samekey._core.values import fixed
 from samekey._core.verbs import StoreClock
@@ -27,8 +29,8 @@ from samekey.stores._rows import FIELDS, clean
 GRACE_SECONDS: Final = 86_400
 """How long after its retention a record stays that nobody purges: a purge says on the timeline that it was one."""
 
-# Once: `json.dumps` with separators makes an encoder for each call.
-_compact: Final = json.JSONEncoder(separators=(",", ":")).encode
+compact: Final = encoder(ascii_only=True)
+"""JSON as it is written here."""
 
 _FROZEN: Final = FIELDS.index("frozen_request")
 _BODY: Final = FIELDS.index("response_body")
@@ -156,23 +158,23 @@ def row_of(stone: bytes, body: bytes, location: str) -> Record:
     )
 
 
-def stone_of(record: Record) -> bytes:
-    """What stays of a record for ever: nothing yet while it is unsettled."""
-    if not record.settled:
-        return b""
-    row: list[Any] = list(encode(record))
-    for index, value in _ERASED:
-        row[index] = value
-    return _compact(row).encode() + b"\n"
+def pack(record: Record) -> tuple[bytes, bytes]:
+    """A record as two values, each a line of JSON, and then the bytes that JSON has no form for.
 
-
-def pack(record: Record) -> bytes:
-    """A record as one value: a line of JSON, and then the bytes that JSON has no form for."""
+    Returns:
+        What stays of it for ever, which is nothing yet while it is unsettled; and all of it, which is nothing once it
+        was purged.
+    """
     row: list[Any] = list(encode(record))
     frozen, body = row[_FROZEN], row[_BODY]
     row[_FROZEN] = None if frozen is None else len(frozen)
     row[_BODY] = None if body is None else len(body)
-    return b"".join((_compact(row).encode(), b"\n", frozen or b"", body or b""))
+    whole = b"" if record.purged else b"".join((compact(row).encode(), b"\n", frozen or b"", body or b""))
+    if not record.settled:
+        return b"", whole
+    for index, value in _ERASED:
+        row[index] = value
+    return compact(row).encode() + b"\n", whole
 
 
 def unpack(value: bytes) -> Record:
@@ -196,7 +198,7 @@ def unpack(value: bytes) -> Record:
 
 def event_text(event: Event) -> str:
     """An event as a line of a timeline."""
-    return _compact([event.at.timestamp(), event.kind, clean(event.detail)])
+    return compact([event.at.timestamp(), event.kind, clean(event.detail)])
 
 
 def event_of(line: bytes) -> Event:
@@ -207,4 +209,9 @@ def event_of(line: bytes) -> Event:
 
 def names_of(scope: Mapping[str, str]) -> str:
     """Scope names as they are compared: in one order."""
-    return json.dumps(sorted(scope))
+    return _names_text(tuple(scope))
+
+
+@lru_cache(maxsize=256)
+def _names_text(names: tuple[str, ...]) -> str:
+    return json.dumps(sorted(names))

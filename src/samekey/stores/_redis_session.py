@@ -9,9 +9,7 @@ import hmac
 import secrets
 import threading
 import weakref
-from collections import Counter
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 from samekey._core.model import Record
@@ -38,24 +36,25 @@ class Claiming:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._tasks: Counter[Task] = Counter()
+        self._tasks: dict[Task, int] = {}
 
     def __contains__(self, task: Task) -> bool:
         """Whether it is about to begin."""
-        return self._tasks[task] > 0
+        return task in self._tasks
 
-    @contextmanager
-    def about(self, task: Task) -> Iterator[None]:
-        """Says so while the block runs."""
+    def begin(self, task: Task) -> None:
+        """Says so, until as many times `end` was called."""
         with self._lock:
-            self._tasks[task] += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._tasks[task] -= 1
-                if not self._tasks[task]:
-                    del self._tasks[task]
+            self._tasks[task] = self._tasks.get(task, 0) + 1
+
+    def end(self, task: Task) -> None:
+        """It runs, or does not."""
+        with self._lock:
+            left = self._tasks[task] - 1
+            if left:
+                self._tasks[task] = left
+            else:
+                del self._tasks[task]
 
 
 # Of all store objects of this process on one store.

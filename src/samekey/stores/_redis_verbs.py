@@ -44,10 +44,14 @@ class Verbs(Searches):
         """See `Store.claim`."""
         me = yield from self.open()
         task = (claim.record.identity, claim.record.generation, claim.record.fence)
-        with self.claiming.about(task):
+        claiming = self.claiming
+        claiming.begin(task)
+        try:
             answer = yield from self._claim(claim)
             if isinstance(answer, Claimed):
                 me.running.begin(answer.record)
+        finally:
+            claiming.end(task)
         return answer
 
     def _claim(self, claim: Claim) -> Plan[Claimed | Existing | DuplicateFound | ScopeNamesDiffer]:
@@ -101,7 +105,10 @@ class Verbs(Searches):
         """See `Store.renew`."""
         me = yield from self.open()
         expect = renewal.expect
-        with self.claiming.about((renewal.identity, expect.generation, renewal.new_fence)):
+        task = (renewal.identity, expect.generation, renewal.new_fence)
+        claiming = self.claiming
+        claiming.begin(task)
+        try:
             state = yield from self.read(renewal.identity)
             while True:
                 row = state.highest
@@ -122,6 +129,8 @@ class Verbs(Searches):
                     break
                 state = self.state(self._in_time(reply), NOTHING_SENT)
             me.running.begin(new)
+        finally:
+            claiming.end(task)
         if renewal.new_fence != expect.fence:
             me.running.end((renewal.identity, expect.generation, expect.fence))
         return Renewed(new)

@@ -23,4 +23,4 @@ def test_r8_a_tombstone_has_nothing_that_a_purge_erases() -> None:
         completed_at=T0,
         expires_at=T0,
     )
-    assert _redis_codec.unpack(_redis_codec.stone_of(row)) == _rulings.tombstone(row, row.last_seen_at)
+    assert _redis_codec.unpack(_redis_codec.pack(row)[0]) == _rulings.tombstone(row, row.last_seen_at)

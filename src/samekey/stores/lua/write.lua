@@ -2,11 +2,12 @@
 --
 -- KEYS: meta, actions, bodies, timelines, order, by_key, open, due, newest, operations; then the keys of searches for
 -- duplicates.
--- ARGV: the store's id; the version that is expected, '' where the identity must be new; the version that is written;
--- the writer's clock or '', and how far it may be from this server's; an operation and its scope names, or '' and '';
--- since when to search duplicates (in key 11) or '', and whether to refuse them; the identity; how keys of bodies begin;
--- when bodies and timelines may expire ('' for never), and how much later they do; then three lists with their lengths:
--- rows of eleven, generations whose timelines go, events of two.
+-- ARGV: what is asked, as JSON, for a script is handed one argument faster than forty; then of each row its tombstone and
+-- its whole record. All that is asked are texts, in one array: the store's id; the version that is expected, '' where the
+-- identity must be new; the version that is written; the writer's clock or '', and how far it may be from this server's;
+-- an operation and its scope names, or '' and ''; since when to search duplicates (in key 11) or '', and whether to refuse
+-- them; the identity; how keys of bodies begin; when bodies and timelines may expire ('' for never), and how much later
+-- they do; then three arrays: rows of nine, generations whose timelines go, events of two.
 --
 -- The last two of a row are when it was first sent and until when its lease goes, by this server's clock: '+' and how many
 -- seconds from now, a time as it is, '-' for none, '' for what it was.
@@ -14,28 +15,31 @@
 -- A version names one write and no other, so the same write again finds itself done.
 local meta, actions, bodies, timelines, order, by_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local open, due, newest, operations = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local asked = cjson.decode(ARGV[1])
+local id, expected, version, writer, skew, operation, names = unpack(asked, 1, 7)
+local since, refuse, identity, bodies_start, expires, grace, rows, forgotten, events = unpack(asked, 8)
 
-if redis.call('HGET', meta, 'id') ~= ARGV[1] then
+if redis.call('HGET', meta, 'id') ~= id then
     return {'gone'}
 end
-local first = ARGV[15] or ''
+local first = rows[1] and rows[1][1] or ''
 local known = redis.call('HMGET', actions, 'v', 'expires', 'told', 's' .. first)
-local version = known[1] or ''
-if version == ARGV[3] then
+local found = known[1] or ''
+if found == version then
     return redis.status_reply('OK')
 end
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
-if ARGV[4] ~= '' and math.abs(now - tonumber(ARGV[4])) > tonumber(ARGV[5]) then
-    return {'clock', string.format('%.3f', now - tonumber(ARGV[4]))}
+if writer ~= '' and math.abs(now - tonumber(writer)) > tonumber(skew) then
+    return {'clock', string.format('%.3f', now - tonumber(writer))}
 end
-if ARGV[6] ~= '' then
-    local names = redis.call('HGET', operations, ARGV[6])
-    if names and names ~= ARGV[7] then
-        return {'names', names}
+if operation ~= '' then
+    local before = redis.call('HGET', operations, operation)
+    if before and before ~= names then
+        return {'names', before}
     end
 end
-if version ~= ARGV[2] then
+if found ~= expected then
     return {
         'state',
         redis.call('HGETALL', actions),
@@ -46,28 +50,28 @@ if version ~= ARGV[2] then
 end
 
 local duplicate = ''
-if ARGV[8] ~= '' then
+if since ~= '' then
     local from = 0
     while duplicate == '' do
-        local found = redis.call('ZREVRANGEBYSCORE', KEYS[11], '+inf', ARGV[8], 'LIMIT', from, 16)
-        for _, member in ipairs(found) do
-            local generation, identity = string.match(member, '^%d+:(%d+):(.*)$')
-            if identity ~= ARGV[10] and duplicate == '' then
-                duplicate = redis.call('HGET', ARGV[11] .. identity, generation) or ''
+        local others = redis.call('ZREVRANGEBYSCORE', KEYS[11], '+inf', since, 'LIMIT', from, 16)
+        for _, member in ipairs(others) do
+            local generation, other = string.match(member, '^%d+:(%d+):(.*)$')
+            if other ~= identity and duplicate == '' then
+                duplicate = redis.call('HGET', bodies_start .. other, generation) or ''
             end
         end
-        if #found < 16 then
+        if #others < 16 then
             break
         end
         from = from + 16
     end
-    if duplicate ~= '' and ARGV[9] == '1' then
+    if duplicate ~= '' and refuse == '1' then
         return {'duplicate', duplicate}
     end
 end
 
-if ARGV[6] ~= '' then
-    redis.call('HSETNX', operations, ARGV[6], ARGV[7])
+if operation ~= '' then
+    redis.call('HSETNX', operations, operation, names)
 end
 
 local function moment(text)
@@ -78,14 +82,10 @@ local function moment(text)
 end
 
 local told = known[3]
-local written = {'v', ARGV[3], 'expires', ARGV[12]}
-local at = 14
-for _ = 1, tonumber(ARGV[at]) do
-    local generation, key, stone, body = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-    local is_open, expires, created = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7]
-    local guard, unguard = ARGV[at + 8], ARGV[at + 9]
-    local sent, lease = ARGV[at + 10], ARGV[at + 11]
-    at = at + 11
+local written = {'v', version, 'expires', expires}
+for i, row in ipairs(rows) do
+    local generation, key, is_open, due_at, created, guard, unguard, sent, lease = unpack(row)
+    local stone, body = ARGV[2 * i], ARGV[2 * i + 1]
     local number = known[4]
     if generation ~= first then
         number = redis.call('HGET', actions, 's' .. generation)
@@ -94,7 +94,7 @@ for _ = 1, tonumber(ARGV[at]) do
     if is_new then
         number = string.format('%016.0f', redis.call('ZCARD', order) + 1) -- nothing ever leaves it
     end
-    local member = number .. ':' .. generation .. ':' .. ARGV[10]
+    local member = number .. ':' .. generation .. ':' .. identity
     if is_new then
         written[#written + 1] = 's' .. generation
         written[#written + 1] = number
@@ -122,8 +122,8 @@ for _ = 1, tonumber(ARGV[at]) do
     elseif not is_new then
         redis.call('ZREM', open, member)
     end
-    if expires ~= '' then
-        redis.call('ZADD', due, expires, member)
+    if due_at ~= '' then
+        redis.call('ZADD', due, due_at, member)
     elseif not is_new then
         redis.call('ZREM', due, member)
     end
@@ -134,29 +134,25 @@ for _ = 1, tonumber(ARGV[at]) do
         redis.call('ZADD', KEYS[tonumber(guard)], created, member)
     end
 end
-at = at + 1
-for _ = 1, tonumber(ARGV[at]) do
-    at = at + 1
-    local start = ARGV[at] .. ':'
+for _, generation in ipairs(forgotten) do
+    local start = generation .. ':'
     for _, line in ipairs(redis.call('LRANGE', timelines, 0, -1)) do
         if string.sub(line, 1, string.len(start)) == start then
             redis.call('LREM', timelines, 1, line)
         end
     end
 end
-at = at + 1
-if ARGV[at] ~= '0' and not told then
+if #events > 0 and not told then
     told = '1'
     written[#written + 1] = 'told'
     written[#written + 1] = told
 end
 redis.call('HSET', actions, unpack(written))
-for _ = 1, tonumber(ARGV[at]) do
-    redis.call('RPUSH', timelines, ARGV[at + 1] .. ':' .. ARGV[at + 2])
-    at = at + 2
+for _, event in ipairs(events) do
+    redis.call('RPUSH', timelines, event[1] .. ':' .. event[2])
 end
 
-if ARGV[12] == '' then
+if expires == '' then
     if known[2] and known[2] ~= '' then
         redis.call('PERSIST', bodies)
         if told then
@@ -164,7 +160,7 @@ if ARGV[12] == '' then
         end
     end
 else
-    local last = string.format('%.0f', (math.max(tonumber(ARGV[12]), now) + tonumber(ARGV[13])) * 1000)
+    local last = string.format('%.0f', (math.max(tonumber(expires), now) + tonumber(grace)) * 1000)
     redis.call('PEXPIREAT', bodies, last)
     if told then
         redis.call('PEXPIREAT', timelines, last)
