@@ -11,17 +11,10 @@ from samekey.errors import StoreFormatError
 from samekey.stores._errors import KEEP, NOTHING_SENT
 from samekey.stores._rows import FIELDS, values_of
 
-_TIMES: Final = tuple(
-    FIELDS.index(name)
-    for name in (
-        "created_at",
-        "last_seen_at",
-        "expires_at",
-        "first_sent_at",
-        "lease_expires_at",
-        "completed_at",
-    )
-)
+TIMES: Final = ("created_at", "last_seen_at", "expires_at", "first_sent_at", "lease_expires_at", "completed_at")
+"""The fields that are moments."""
+
+_TIMES: Final = tuple(FIELDS.index(name) for name in TIMES)
 _JSON: Final = tuple(FIELDS.index(name) for name in ("scope", "field_digests"))
 _STATUS: Final = FIELDS.index("status")
 _HEADERS: Final = FIELDS.index("response_headers")

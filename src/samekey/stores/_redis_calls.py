@@ -2,16 +2,20 @@
 
 import hashlib
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.resources import files as resources
 from typing import Any, Final
 
 from samekey._core.model import Event, Record
 from samekey._core.values import fixed
-from samekey.stores._redis_codec import GRACE_SECONDS, Keys, State, compact, event_text, pack
+from samekey.stores._redis_codec import GRACE_SECONDS, Keys, State, compact, event_text, pack, ticks
 
-MOST_SKEW_SECONDS: Final = 10.0
+MOST_SKEW_SECONDS: Final = 10
 """How far a machine's clock may be from the server's where leases are concerned (R10)."""
+
+_TICK: Final = timedelta(microseconds=1)
+_MOST_SKEW: Final = str(timedelta(seconds=MOST_SKEW_SECONDS) // _TICK)
+_GRACE: Final = str(timedelta(seconds=GRACE_SECONDS) // _TICK)
 
 
 OK: Final = b"OK"
@@ -75,13 +79,13 @@ def renewed_now(row: Record) -> tuple[str, str]:
 
 
 def _lease(row: Record) -> str:
-    return "-" if row.lease_expires_at is None else f"+{(row.lease_expires_at - row.last_seen_at).total_seconds()!r}"
+    return "-" if row.lease_expires_at is None else f"+{(row.lease_expires_at - row.last_seen_at) // _TICK}"
 
 
 def by_sender(row: Record) -> tuple[str, str]:
     """The moments of a row from another store: of them the sender's own clock is all that there is."""
     times = (row.first_sent_at, row.lease_expires_at)
-    sent, lease = ("-" if time is None else repr(time.timestamp()) for time in times)
+    sent, lease = ("-" if time is None else str(ticks(time)) for time in times)
     return sent, lease
 
 
@@ -162,10 +166,10 @@ def write(
     ]
     clock, skew, operation, names, since, refuse = "", "", "", "", "", ""
     if guarding is not None:
-        clock, skew = repr(guarding.clock), repr(MOST_SKEW_SECONDS)
+        clock, skew = str(round(guarding.clock * 1e6)), _MOST_SKEW
         operation, names = guarding.operation, guarding.names
         if guarding.since is not None:
-            since, refuse = repr(guarding.since.timestamp()), "1" if guarding.refuse else ""
+            since, refuse = str(ticks(guarding.since)), "1" if guarding.refuse else ""
             touched.append(keys.guard(change.rows[0]))
     rows: list[Sequence[str]] = []
     values: list[bytes] = []
@@ -185,7 +189,7 @@ def write(
         identity,
         keys.bodies_start,
         _expiry({row.generation: row for row in (*state.generations, *change.rows)}.values()),
-        str(GRACE_SECONDS),
+        _GRACE,
         rows,
         [str(generation) for generation in change.forget],
         [(str(row.generation), event_text(event)) for row, event in change.events],
@@ -203,13 +207,13 @@ def _row(keys: Keys, row: Record, before: Record | None, touched: list[str]) -> 
     if new is not None and new != old:
         touched.append(new)
         guard = str(len(touched))
-    expires = repr(row.expires_at.timestamp()) if row.settled and row.expires_at is not None else ""
+    expires = str(ticks(row.expires_at)) if row.settled and row.expires_at is not None else ""
     return (
         str(row.generation),
         row.idempotency_key,
         "" if row.settled else "1",
         expires,
-        repr(row.created_at.timestamp()),
+        str(ticks(row.created_at)),
         guard,
         unguard,
     )
@@ -218,5 +222,5 @@ def _row(keys: Keys, row: Record, before: Record | None, touched: list[str]) -> 
 def _expiry(generations: Collection[Record]) -> str:
     """When everything of an identity that may be forgotten may be; "" if something of it may never be."""
     whole = [row for row in generations if not row.purged]
-    times = [row.expires_at.timestamp() for row in whole if row.settled and row.expires_at is not None]
-    return repr(max(times)) if times and len(times) == len(whole) else ""
+    times = [row.expires_at for row in whole if row.settled and row.expires_at is not None]
+    return str(ticks(max(times))) if times and len(times) == len(whole) else ""

@@ -18,13 +18,14 @@ from typing import Any, Final
 
 from samekey._core.jsontext import encoder
 from samekey._core.model import Event, Record
+from samekey._core.states import Status
 from samekey._core.values import fixed
 from samekey._core.verbs import StoreClock
 from samekey.errors import StoreFormatError
 from samekey.stores import _rulings
-from samekey.stores._codec import UNREADABLE, damaged, decode, encode, moment
+from samekey.stores._codec import TIMES, UNREADABLE, damaged, moment
 from samekey.stores._errors import NOTHING_SENT
-from samekey.stores._rows import FIELDS, clean
+from samekey.stores._rows import FIELDS, clean, values_of
 
 GRACE_SECONDS: Final = 86_400
 """How long after its retention a record stays that nobody purges: a purge says on the timeline that it was one."""
@@ -32,11 +33,25 @@ GRACE_SECONDS: Final = 86_400
 compact: Final = encoder(ascii_only=True)
 """JSON as it is written here."""
 
+_TIMES: Final = tuple(FIELDS.index(name) for name in TIMES)
+_MAPPINGS: Final = tuple(FIELDS.index(name) for name in ("scope", "field_digests"))
+_STATUS: Final = FIELDS.index("status")
+_HEADERS: Final = FIELDS.index("response_headers")
+_VOLATILE: Final = FIELDS.index("volatile")
+_BOOT_TIME: Final = FIELDS.index("boot_time")
 _FROZEN: Final = FIELDS.index("frozen_request")
 _BODY: Final = FIELDS.index("response_body")
-_EMPTY: Final = {"scope": "{}", "field_digests": "{}", "response_headers": "[]", "volatile": "[]", "guarded": 0}
-_ERASED: Final = tuple((FIELDS.index(name), _EMPTY.get(name, value)) for name, value in _rulings.ERASED.items())
-"""What a tombstone has in place of what is erased, as `encode` writes it."""
+_ERASED: Final = tuple((FIELDS.index(name), value) for name, value in _rulings.ERASED.items())
+
+
+def ticks(moment: datetime) -> int:
+    """Microseconds since 1970: how this store counts time, for whole numbers are read and written far faster."""
+    return round(moment.timestamp() * 1e6)
+
+
+def of_ticks(count: float) -> datetime:
+    """The time of so many microseconds since 1970."""
+    return moment(count / 1e6)
 
 
 class Keys:
@@ -130,14 +145,14 @@ def state(reply: Sequence[Any], location: str) -> State:
     actions, bodies = _mapping(reply[1]), _mapping(reply[2])
     numbers = sorted(int(name[1:]) for name in actions if name.startswith(b"g"))
     rows = (row_of(actions[b"g%d" % number], bodies.get(b"%d" % number, b""), location) for number in numbers)
-    newest = moment(float(reply[3])) if reply[3] else None
+    newest = of_ticks(float(reply[3])) if reply[3] else None
     clock = _clock(actions, numbers[-1], float(reply[4])) if numbers else None
     return State(actions.get(b"v", b"").decode(), tuple(rows), newest, clock)
 
 
 def _clock(actions: Mapping[bytes, bytes], generation: int, now: float) -> StoreClock:
     sent, lease = actions.get(b"f%d" % generation), actions.get(b"l%d" % generation)
-    return StoreClock(now - float(sent) if sent else None, float(lease) - now if lease else None)
+    return StoreClock((now - float(sent)) / 1e6 if sent else None, (float(lease) - now) / 1e6 if lease else None)
 
 
 def _mapping(flat: Sequence[bytes]) -> Mapping[bytes, bytes]:
@@ -165,8 +180,16 @@ def pack(record: Record) -> tuple[bytes, bytes]:
         What stays of it for ever, which is nothing yet while it is unsettled; and all of it, which is nothing once it
         was purged.
     """
-    row: list[Any] = list(encode(record))
-    frozen, body = row[_FROZEN], row[_BODY]
+    row: list[Any] = list(values_of(record))
+    for index in _TIMES:
+        time = row[index]
+        if time is not None:
+            row[index] = round(time.timestamp() * 1e6)
+    for index in _MAPPINGS:
+        row[index] = dict(row[index])
+    row[_STATUS] = record.status._value_
+    boot, frozen, body = row[_BOOT_TIME], row[_FROZEN], row[_BODY]
+    row[_BOOT_TIME] = None if boot is None else float(boot).hex()
     row[_FROZEN] = None if frozen is None else len(frozen)
     row[_BODY] = None if body is None else len(body)
     whole = b"" if record.purged else b"".join((compact(row).encode(), b"\n", frozen or b"", body or b""))
@@ -186,25 +209,32 @@ def unpack(value: bytes) -> Record:
     text, _, tail = value.partition(b"\n")
     try:
         row = json.loads(text)
-        frozen, body = row[_FROZEN], row[_BODY]
-        if frozen is not None:
-            row[_FROZEN] = tail[:frozen]
-        if body is not None:
-            row[_BODY] = tail[len(tail) - body :]
+        for index in _TIMES:
+            if row[index] is not None:
+                row[index] = of_ticks(row[index])
+        for index in _MAPPINGS:
+            row[index] = dict(row[index])
+        row[_STATUS] = Status(row[_STATUS])
+        row[_HEADERS] = tuple((name, text) for name, text in row[_HEADERS])
+        row[_VOLATILE] = tuple(row[_VOLATILE])
+        boot, frozen, body = row[_BOOT_TIME], row[_FROZEN], row[_BODY]
+        row[_BOOT_TIME] = None if boot is None else float.fromhex(boot)
+        row[_FROZEN] = None if frozen is None else tail[:frozen]
+        row[_BODY] = None if body is None else tail[len(tail) - body :]
+        return Record(**dict(zip(FIELDS, row, strict=True)))
     except UNREADABLE:
         raise damaged() from None
-    return decode(row)
 
 
 def event_text(event: Event) -> str:
     """An event as a line of a timeline."""
-    return compact([event.at.timestamp(), event.kind, clean(event.detail)])
+    return compact([ticks(event.at), event.kind, clean(event.detail)])
 
 
 def event_of(line: bytes) -> Event:
     """The event of such a line, without the generation before it."""
     at, kind, detail = json.loads(line)
-    return Event(moment(at), kind, detail)
+    return Event(of_ticks(at), kind, detail)
 
 
 def names_of(scope: Mapping[str, str]) -> str:

@@ -100,7 +100,7 @@ class AllVerbs(Verbs):
                 well=well,
                 told=f"{apart:.1f} s from this machine's" + ("" if well else "; set the clocks"),
             ),
-            clock_check(float(newest) if newest else None, now),
+            clock_check(float(newest) / 1e6 if newest else None, now),
         ]
 
 

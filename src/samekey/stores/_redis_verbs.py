@@ -94,7 +94,7 @@ class Verbs(Searches):
 
     def _in_time(self, reply: Any) -> Any:
         if reply[0] == b"clock":
-            behind = float(reply[1])
+            behind = float(reply[1]) / 1e6
             raise StoreUnavailableError(
                 f"this machine's clock and that of the Redis server of {self.location} differ by {abs(behind):.0f} s, so "
                 f"that leases would not hold, {NOTHING_SENT}; set the clocks, and run it again."
@@ -192,7 +192,7 @@ class Verbs(Searches):
     def purge(self, at: datetime, limit: int) -> Plan[int]:
         """See `Store.purge`."""
         yield from self.open()
-        found = yield plain("ZRANGEBYSCORE", self.keys.due, "-inf", repr(at.timestamp()), "LIMIT", 0, max(limit, 0))
+        found = yield plain("ZRANGEBYSCORE", self.keys.due, "-inf", codec.ticks(at), "LIMIT", 0, max(limit, 0))
         count = 0
         for member in sorted((Member.of(text) for text in found), key=lambda member: member.number):
             count += yield from self._purge(member, at)

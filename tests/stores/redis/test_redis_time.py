@@ -76,7 +76,7 @@ def test_r8_of_what_has_expired_a_tombstone_stays_and_a_purge_says_so(
 def test_r10_a_machine_whose_clock_is_off_claims_nothing(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
     row = claimed(store)
     store.release(row.identity, row.generation, row.fence)
-    monkeypatch.setattr(_redis_calls, "MOST_SKEW_SECONDS", -1.0)
+    monkeypatch.setattr(_redis_calls, "_MOST_SKEW", "-1")
     for verb in (lambda: store.claim(Claim(record(store, "other"))), lambda: store.renew(renewal(row, store))):
         with pytest.raises(StoreUnavailableError, match="set the clocks") as raised:
             verb()

@@ -9,8 +9,10 @@
 -- them; the identity; how keys of bodies begin; when bodies and timelines may expire ('' for never), and how much later
 -- they do; then three arrays: rows of nine, generations whose timelines go, events of two.
 --
--- The last two of a row are when it was first sent and until when its lease goes, by this server's clock: '+' and how many
--- seconds from now, a time as it is, '-' for none, '' for what it was.
+-- The last two of a row are when it was first sent and until when its lease goes, by this server's clock: '+' and how long
+-- from now, a time as it is, '-' for none, '' for what it was.
+--
+-- Times are microseconds since 1970, and durations too.
 --
 -- A version names one write and no other, so the same write again finds itself done.
 local meta, actions, bodies, timelines, order, by_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
@@ -29,9 +31,9 @@ if found == version then
     return redis.status_reply('OK')
 end
 local clock = redis.call('TIME')
-local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
+local now = clock[1] * 1000000 + clock[2]
 if writer ~= '' and math.abs(now - tonumber(writer)) > tonumber(skew) then
-    return {'clock', string.format('%.3f', now - tonumber(writer))}
+    return {'clock', string.format('%d', now - tonumber(writer))}
 end
 if operation ~= '' then
     local before = redis.call('HGET', operations, operation)
@@ -45,7 +47,7 @@ if found ~= expected then
         redis.call('HGETALL', actions),
         redis.call('HGETALL', bodies),
         redis.call('GET', newest) or '',
-        string.format('%.6f', now),
+        string.format('%d', now),
     }
 end
 
@@ -76,7 +78,7 @@ end
 
 local function moment(text)
     if string.sub(text, 1, 1) == '+' then
-        return string.format('%.6f', now + tonumber(string.sub(text, 2)))
+        return string.format('%d', now + tonumber(string.sub(text, 2)))
     end
     return text == '-' and '' or text
 end
@@ -92,7 +94,7 @@ for i, row in ipairs(rows) do
     end
     local is_new = not number
     if is_new then
-        number = string.format('%016.0f', redis.call('ZCARD', order) + 1) -- nothing ever leaves it
+        number = string.format('%016d', redis.call('ZCARD', order) + 1) -- nothing ever leaves it
     end
     local member = number .. ':' .. generation .. ':' .. identity
     if is_new then
@@ -160,7 +162,7 @@ if expires == '' then
         end
     end
 else
-    local last = string.format('%.0f', (math.max(tonumber(expires), now) + tonumber(grace)) * 1000)
+    local last = string.format('%d', (math.max(tonumber(expires), now) + tonumber(grace)) / 1000)
     redis.call('PEXPIREAT', bodies, last)
     if told then
         redis.call('PEXPIREAT', timelines, last)
