@@ -11,6 +11,7 @@ from samekey._core.states import Status
 from samekey._drivers.ports import had_succeeded
 from samekey.contracts import Operation
 from samekey.errors import ActionRejectedError, NotSentError, SamekeyError, UsageError
+from samekey.unpicklable import Unpicklable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Mapping
@@ -48,7 +49,7 @@ class WriteOptions(TypedDict, total=False):
     fingerprint: str
 
 
-class Known(Generic[ResponseT]):
+class Known(Unpicklable, Generic[ResponseT]):
     """What is known of an action: facts of this object, without I/O. Before the write they are None, 0, False or ""."""
 
     def __init__(self) -> None:

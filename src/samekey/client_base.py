@@ -21,6 +21,7 @@ from samekey.providers.facts import span
 from samekey.reconcile import looks_up
 from samekey.settings import Operations, check_choices, check_lease, http_client
 from samekey.stores import AsyncStore, Store
+from samekey.unpicklable import Unpicklable
 
 StoreT = TypeVar("StoreT", bound=Store | AsyncStore)
 GroundT = TypeVar("GroundT", bound=Groundwork[Any, Any, Any, Any])
@@ -47,7 +48,7 @@ class Recovery:
     left: tuple[Record, ...]
 
 
-class ClientBase(Generic[GroundT]):
+class ClientBase(Unpicklable, Generic[GroundT]):
     """What is not waiting of a client."""
 
     _engine: GroundT

@@ -23,6 +23,7 @@ from samekey.provider import Provider
 from samekey.providers import ProviderName, choose
 from samekey.settings import Operations, check_choices, check_kind, secret_of
 from samekey.stores import AsyncStore, Keys, Store
+from samekey.unpicklable import Unpicklable
 
 StoreT = TypeVar("StoreT", bound=Store | AsyncStore)
 GroundT = TypeVar("GroundT", bound=Groundwork[Any, Any, Any, Any])
@@ -47,7 +48,7 @@ class Marked:
         self.correlation_id: str | None = marks.get("correlation_id")
 
 
-class Gateway(Generic[StoreT, GroundT]):
+class Gateway(Unpicklable, Generic[StoreT, GroundT]):
     """What is not waiting of a transport. See `Transport` for the arguments."""
 
     makes_actions = True

@@ -19,9 +19,10 @@ from samekey.stores._postgres_listen import FIRST_LOOK, HEARING_LOOK, SLOWEST_LO
 from samekey.stores._postgres_session import Session
 from samekey.stores._postgres_sql import texts
 from samekey.stores._postgres_verbs import Verb
+from samekey.unpicklable import Unpicklable
 
 
-class Common:
+class Common(Unpicklable):
     """What both stores are told, and know without asking."""
 
     def __init__(

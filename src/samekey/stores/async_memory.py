@@ -20,9 +20,10 @@ from samekey._core.verbs import (
     Settlement,
 )
 from samekey.stores.memory import MemoryStore
+from samekey.unpicklable import Unpicklable
 
 
-class AsyncMemoryStore:
+class AsyncMemoryStore(Unpicklable):
     """Keeps records in this process and forgets them with it: for tests, outside the promises.
 
     Args:

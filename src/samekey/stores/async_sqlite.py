@@ -34,11 +34,12 @@ from samekey.stores._fork import forget_in_child
 from samekey.stores._holders import Holder, holders
 from samekey.stores._plans import Plan
 from samekey.stores._transactions import Found
+from samekey.unpicklable import Unpicklable
 
 T = TypeVar("T")
 
 
-class AsyncSQLiteStore:
+class AsyncSQLiteStore(Unpicklable):
     """Keeps records in one SQLite file, for asyncio and trio. Safe for tasks, processes and forks on one machine.
 
     Tasks that write at the same time share a commit, and no commit that waits for the disk is made on the event loop.

@@ -23,9 +23,10 @@ from samekey._core.verbs import (
 )
 from samekey.stores._contract import AsyncStore, Store
 from samekey.stores._vault import Keys, Vault, configured
+from samekey.unpicklable import Unpicklable
 
 
-class EncryptedStore:
+class EncryptedStore(Unpicklable):
     """Encrypts frozen requests and stored answers on their way into another store.
 
     `Client(encryption=…)` and `SAMEKEY_ENCRYPTION_KEY` make one. What was stored without encryption stays readable.
@@ -148,7 +149,7 @@ class EncryptedStore:
         self._inner.close()
 
 
-class EncryptedAsyncStore:
+class EncryptedAsyncStore(Unpicklable):
     """The twin of `EncryptedStore` for event loops. Encrypting takes microseconds, so it is done in the loop.
 
     Args:

@@ -27,9 +27,10 @@ from samekey.stores import _rows, _rulings
 from samekey.stores._errors import NOTHING_SENT
 from samekey.stores._fork import forget_in_child
 from samekey.stores._running import Running
+from samekey.unpicklable import Unpicklable
 
 
-class MemoryStore:
+class MemoryStore(Unpicklable):
     """Keeps records in this process and forgets them with it: for tests, outside the promises.
 
     Args:

@@ -30,13 +30,14 @@ from samekey.stores._redis_link import AsyncLink, Link
 from samekey.stores._redis_moving import AllVerbs
 from samekey.stores._redis_search import FIRST_LOOK, SLOWEST_LOOK, within_lease
 from samekey.stores._redis_session import Plan
+from samekey.unpicklable import Unpicklable
 
 T = TypeVar("T")
 
 PREFIX: Final = "samekey"
 
 
-class RedisStore:
+class RedisStore(Unpicklable):
     """Keeps records on a Redis or Valkey server. Safe for threads, processes and forks on any number of machines.
 
     Args:
@@ -235,7 +236,7 @@ class RedisStore:
             return result
 
 
-class AsyncRedisStore:
+class AsyncRedisStore(Unpicklable):
     """`RedisStore` for event loops of asyncio. The store object serves the tasks of one loop at a time.
 
     Args:

@@ -38,11 +38,12 @@ from samekey.stores._holders import Holder, holders
 from samekey.stores._moving import adopt_rows, export_rows, known_operations
 from samekey.stores._plans import Plan
 from samekey.stores._transactions import Found
+from samekey.unpicklable import Unpicklable
 
 T = TypeVar("T")
 
 
-class SQLiteStore:
+class SQLiteStore(Unpicklable):
     """Keeps records in one SQLite file. Safe for threads, processes and forks on one machine.
 
     Args:
