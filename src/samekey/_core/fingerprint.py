@@ -30,8 +30,27 @@ MAX_FIELDS: Final = 64
 MAX_DEPTH: Final = 100
 """Deepest JSON that is taken by its meaning. Fixed, so that the same body is read alike from any depth of the stack."""
 
-Keyed = hashlib.blake2b
-"""A digest that has taken its key; copying it is cheaper than keying it anew for each field."""
+_REMEMBERED: Final = 1024
+_SHORT: Final = 64
+"""Texts up to this length are remembered with their digests: a script's requests have most of them in common."""
+
+
+@fixed
+class Digester:
+    """The keyed digests of texts, in hex.
+
+    Attributes:
+        any: for a text of any length.
+        short: for a text up to `_SHORT`, which it remembers.
+    """
+
+    any: Callable[[str], str]
+    short: Callable[[str], str]
+
+    def __call__(self, text: str) -> str:
+        """By whichever is right."""
+        return self.short(text) if len(text) <= _SHORT else self.any(text)
+
 
 _dump = encoder(ascii_only=True, sort_keys=True)
 _compact = encoder(ascii_only=False)
@@ -128,19 +147,19 @@ def fingerprint(secret: bytes, request: Outgoing, content: Content, volatile: It
 
 
 def _fields(secret: bytes, request: Outgoing, kind: str, value: Any) -> dict[str, str]:
-    key = _field_key(secret)
+    digest = _digester(secret)
     fields = dict(_head_fields(secret, request.method, request.url))
     if kind == "json":
-        _json_fields("", value, key, fields)
+        _json_fields("", value, digest, fields)
     elif kind in {"form", "multipart"}:
-        _form_fields(value, key, fields)
+        _form_fields(value, digest, fields)
     return fields
 
 
 @lru_cache(maxsize=64)
 def _head_fields(secret: bytes, method: str, url: str) -> dict[str, str]:
-    key = _field_key(secret)
-    return {"method": _short(method, key), "url": _short(url, key)}
+    digest = _digester(secret)
+    return {"method": digest(method), "url": digest(url)}
 
 
 def changed_fields(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
@@ -163,9 +182,17 @@ def pointer_of(*names: object) -> str:
 
 
 @lru_cache(maxsize=8)
-def _field_key(secret: bytes) -> Keyed:
+def _digester(secret: bytes) -> Digester:
     key = hashlib.blake2b(secret, digest_size=32, person=b"samekey-fields").digest()
-    return hashlib.blake2b(key=key, digest_size=8)
+    keyed = hashlib.blake2b(key=key, digest_size=8)
+    keyed.update(b"\0")  # the block of the key is done now, once for all fields
+
+    def digest(text: str) -> str:
+        copy = keyed.copy()
+        copy.update(text.encode("utf-8", "surrogatepass"))
+        return copy.hexdigest()
+
+    return Digester(digest, lru_cache(maxsize=_REMEMBERED)(digest))
 
 
 def volatile_looking(content: Content, pointers: Iterable[str]) -> list[str]:
@@ -180,13 +207,13 @@ def volatile_looking(content: Content, pointers: Iterable[str]) -> list[str]:
     return [pointer for pointer, text in found.items() if _ISO_TIME.search(text) or _UUID.search(text)]
 
 
-def _json_fields(prefix: str, value: Any, key: Keyed, fields: dict[str, str]) -> None:
+def _json_fields(prefix: str, value: Any, digest: Digester, fields: dict[str, str]) -> None:
     """Digests the leaves, depth first by name. Empty objects and arrays are leaves."""
     named = type(value) is dict
     if not value or not (named or type(value) is list):
-        fields[prefix] = _short(f"s{value}" if isinstance(value, str) else repr(value), key)
+        fields[prefix] = digest(f"s{value}" if isinstance(value, str) else repr(value))
         return
-    copy = key.copy
+    short = digest.short
     names: Iterable[Any] = sorted(value) if named else range(len(value))
     for name in names:
         if len(fields) >= _FULL:
@@ -197,28 +224,20 @@ def _json_fields(prefix: str, value: Any, key: Keyed, fields: dict[str, str]) ->
         item = value[name]
         kind = type(item)
         if kind is dict or kind is list:
-            _json_fields(pointer, item, key, fields)
-            continue
-        text = f"s{item}" if kind is str else repr(item)
-        digest = copy()
-        digest.update(text.encode() if text.isascii() else text.encode("utf-8", "surrogatepass"))
-        fields[pointer] = digest.hexdigest()
+            _json_fields(pointer, item, digest, fields)
+        else:
+            text = f"s{item}" if kind is str else repr(item)
+            fields[pointer] = short(text) if len(text) <= _SHORT else digest(text)
 
 
-def _form_fields(pairs: list[tuple[str, str]], key: Keyed, fields: dict[str, str]) -> None:
+def _form_fields(pairs: list[tuple[str, str]], digest: Digester, fields: dict[str, str]) -> None:
     """Digests the fields of a form or the parts of a multipart body; a repeated name is digested as a whole."""
     for name, text in pairs:
         pointer = pointer_of(name)
         old = fields.get(pointer)
         if old is None and len(fields) >= _FULL:
             return
-        fields[pointer] = _short(text if old is None else f"{old}\n{text}", key)
-
-
-def _short(text: str, key: Keyed) -> str:
-    digest = key.copy()
-    digest.update(text.encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
+        fields[pointer] = digest(text if old is None else f"{old}\n{text}")
 
 
 def _at(value: Any, pointer: str) -> Iterator[Any]:

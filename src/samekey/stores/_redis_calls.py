@@ -91,8 +91,11 @@ def by_sender(row: Record) -> tuple[str, str]:
 
 def _packed(words: tuple[Any, ...]) -> bytes:
     """A command as the protocol has it. redis-py's own way takes as long as all else that a client does."""
-    data = [word if type(word) is bytes else str(word).encode() for word in words]
-    return b"*%d\r\n" % len(data) + b"".join([b"$%d\r\n%b\r\n" % (len(each), each) for each in data])
+    parts = [b"*%d\r\n" % len(words)]
+    for word in words:
+        data = word if type(word) is bytes else str(word).encode()
+        parts += (b"$%d\r\n" % len(data), data, b"\r\n")
+    return b"".join(parts)
 
 
 def plain(*words: Any) -> Call:

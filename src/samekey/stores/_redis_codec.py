@@ -11,6 +11,7 @@ is over, and what is left is the tombstone (R8).
 
 import hashlib
 import json
+import operator
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -41,7 +42,10 @@ _VOLATILE: Final = FIELDS.index("volatile")
 _BOOT_TIME: Final = FIELDS.index("boot_time")
 _FROZEN: Final = FIELDS.index("frozen_request")
 _BODY: Final = FIELDS.index("response_body")
-_ERASED: Final = tuple((FIELDS.index(name), value) for name, value in _rulings.ERASED.items())
+_KEPT: Final = tuple(index for index, name in enumerate(FIELDS) if name not in _rulings.ERASED)
+"""What a tombstone has: all that a purge does not take."""
+_NOTHING: Final = tuple(_rulings.ERASED.get(name) for name in FIELDS)
+_STONE: Final = operator.itemgetter(*_KEPT)
 
 
 def ticks(moment: datetime) -> int:
@@ -174,11 +178,11 @@ def row_of(stone: bytes, body: bytes, location: str) -> Record:
 
 
 def pack(record: Record) -> tuple[bytes, bytes]:
-    """A record as two values, each a line of JSON, and then the bytes that JSON has no form for.
+    """A record as two values.
 
     Returns:
-        What stays of it for ever, which is nothing yet while it is unsettled; and all of it, which is nothing once it
-        was purged.
+        What stays of it for ever, as JSON, which is nothing yet while it is unsettled; and all of it, a line of JSON and
+        then the bytes that JSON has no form for, which is nothing once it was purged.
     """
     row: list[Any] = list(values_of(record))
     for index in _TIMES:
@@ -193,11 +197,7 @@ def pack(record: Record) -> tuple[bytes, bytes]:
     row[_FROZEN] = None if frozen is None else len(frozen)
     row[_BODY] = None if body is None else len(body)
     whole = b"" if record.purged else b"".join((compact(row).encode(), b"\n", frozen or b"", body or b""))
-    if not record.settled:
-        return b"", whole
-    for index, value in _ERASED:
-        row[index] = value
-    return compact(row).encode() + b"\n", whole
+    return compact(_STONE(row)).encode() if record.settled else b"", whole
 
 
 def unpack(value: bytes) -> Record:
@@ -206,9 +206,11 @@ def unpack(value: bytes) -> Record:
     Raises:
         StoreFormatError: the value has something that samekey does not write.
     """
-    text, _, tail = value.partition(b"\n")
+    text, whole, tail = value.partition(b"\n")
     try:
         row = json.loads(text)
+        if not whole:
+            row = _of_stone(row)
         for index in _TIMES:
             if row[index] is not None:
                 row[index] = of_ticks(row[index])
@@ -224,6 +226,13 @@ def unpack(value: bytes) -> Record:
         return Record(**dict(zip(FIELDS, row, strict=True)))
     except UNREADABLE:
         raise damaged() from None
+
+
+def _of_stone(kept: Sequence[Any]) -> list[Any]:
+    row = list(_NOTHING)
+    for index, value in zip(_KEPT, kept, strict=True):
+        row[index] = value
+    return row
 
 
 def event_text(event: Event) -> str:
