@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from samekey._core.model import Event, Record
 from samekey._core.values import fixed
-from samekey.stores._redis_codec import GRACE_SECONDS, Keys, State, compact, event_text, pack, ticks
+from samekey.stores._redis_codec import GRACE_SECONDS, INDEXES, Keys, State, compact, event_text, pack, packed, ticks
 
 MOST_SKEW_SECONDS: Final = 10
 """How far a machine's clock may be from the server's where leases are concerned (R10)."""
@@ -54,18 +54,23 @@ class Call:
         script: what to run; None for a command of the server's own, whose name is the first argument.
         keys: what it touches.
         arguments: what it is given.
+        indexes: for a write, the keys that come first and are the same for all writes, as they are sent.
     """
 
     script: Script | None
     keys: tuple[str, ...]
     arguments: tuple[Any, ...]
+    indexes: bytes = b""
 
     def packed(self, *, whole: bool) -> bytes:
         """What to send; a script as a whole, or as the digest of one that the server knows."""
         if self.script is None:
-            return _packed(self.arguments)
+            return b"*%d\r\n%b" % (len(self.arguments), packed(self.arguments))
         name, what = ("EVAL", self.script.text) if whole else ("EVALSHA", self.script.digest)
-        return _packed((name, what, len(self.keys), *self.keys, *self.arguments))
+        number = len(self.keys) + (INDEXES if self.indexes else 0)
+        count = 3 + number + len(self.arguments)
+        head, rest = packed((name, what, number)), packed((*self.keys, *self.arguments))
+        return b"".join((b"*%d\r\n" % count, head, self.indexes, rest))
 
 
 def claimed_now(row: Record) -> tuple[str, str]:
@@ -87,15 +92,6 @@ def by_sender(row: Record) -> tuple[str, str]:
     times = (row.first_sent_at, row.lease_expires_at)
     sent, lease = ("-" if time is None else str(ticks(time)) for time in times)
     return sent, lease
-
-
-def _packed(words: tuple[Any, ...]) -> bytes:
-    """A command as the protocol has it. redis-py's own way takes as long as all else that a client does."""
-    parts = [b"*%d\r\n" % len(words)]
-    for word in words:
-        data = word if type(word) is bytes else str(word).encode()
-        parts += (b"$%d\r\n" % len(data), data, b"\r\n")
-    return b"".join(parts)
 
 
 def plain(*words: Any) -> Call:
@@ -160,13 +156,7 @@ def write(
     guarding: Guarding | None = None,
 ) -> Call:
     """Writes a change, if the identity is still in that state."""
-    touched = [
-        keys.meta,
-        keys.actions(identity),
-        keys.bodies(identity),
-        keys.timelines(identity),
-        *keys.indexes,
-    ]
+    touched = [keys.actions(identity), keys.bodies(identity), keys.timelines(identity)]
     clock, skew, operation, names, since, refuse = "", "", "", "", "", ""
     if guarding is not None:
         clock, skew = str(round(guarding.clock * 1e6)), _MOST_SKEW
@@ -197,7 +187,7 @@ def write(
         [str(generation) for generation in change.forget],
         [(str(row.generation), event_text(event)) for row, event in change.events],
     )
-    return Call(WRITE, tuple(touched), (compact(asked), *values))
+    return Call(WRITE, tuple(touched), (compact(asked), *values), keys.packed_indexes)
 
 
 def _row(keys: Keys, row: Record, before: Record | None, touched: list[str]) -> Sequence[str]:
@@ -206,10 +196,10 @@ def _row(keys: Keys, row: Record, before: Record | None, touched: list[str]) -> 
     old = keys.guard(before) if before is not None and before.guarded else None
     if old is not None and old != new:
         touched.append(old)
-        unguard = str(len(touched))
+        unguard = str(INDEXES + len(touched))
     if new is not None and new != old:
         touched.append(new)
-        guard = str(len(touched))
+        guard = str(INDEXES + len(touched))
     expires = str(ticks(row.expires_at)) if row.settled and row.expires_at is not None else ""
     return (
         str(row.generation),

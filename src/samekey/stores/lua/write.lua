@@ -1,6 +1,6 @@
 -- Writes rows and events of one identity, if it is still as its writer saw it; else says what it is now.
 --
--- KEYS: meta, actions, bodies, timelines, order, by_key, open, due, newest, operations; then the keys of searches for
+-- KEYS: meta, order, by_key, open, due, newest, operations, actions, bodies, timelines; then the keys of searches for
 -- duplicates.
 -- ARGV: what is asked, as JSON, for a script is handed one argument faster than forty; then of each row its tombstone and
 -- its whole record. All that is asked are texts, in one array: the store's id; the version that is expected, '' where the
@@ -15,8 +15,7 @@
 -- Times are microseconds since 1970, and durations too.
 --
 -- A version names one write and no other, so the same write again finds itself done.
-local meta, actions, bodies, timelines, order, by_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local open, due, newest, operations = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local meta, order, by_key, open, due, newest, operations, actions, bodies, timelines = unpack(KEYS)
 local asked = cjson.decode(ARGV[1])
 local id, expected, version, writer, skew, operation, names = unpack(asked, 1, 7)
 local since, refuse, identity, bodies_start, expires, grace, rows, forgotten, events = unpack(asked, 8)
