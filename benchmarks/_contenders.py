@@ -65,12 +65,12 @@ class Bare(Httpx):
         execute = self.database.execute
         execute("PRAGMA synchronous = FULL").fetchall()
         execute("BEGIN IMMEDIATE")
-        execute("INSERT INTO actions (key, facts) VALUES (?1, ?2)", (key, self.first))
+        execute("INSERT INTO actions (key, facts) VALUES (?, ?)", (key, self.first))
         execute("COMMIT")
         response = super().__call__(number)
         execute("PRAGMA synchronous = NORMAL").fetchall()
         execute("BEGIN IMMEDIATE")
-        execute("UPDATE actions SET facts = ?2 WHERE key = ?1", (key, self.second))
+        execute("UPDATE actions SET facts = ? WHERE key = ?", (self.second, key))
         execute("COMMIT")
         return response
 

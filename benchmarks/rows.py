@@ -99,7 +99,7 @@ def fill(path: Path, rows: int) -> None:
     }
     selected = ", ".join(fresh.get(name, name) for name in columns)
     database.execute(
-        f"WITH RECURSIVE number(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM number WHERE n < ?1) "
+        f"WITH RECURSIVE number(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM number WHERE n < ?) "
         f"INSERT INTO actions ({', '.join(columns)}) "
         f"SELECT {selected} FROM number CROSS JOIN (SELECT * FROM actions LIMIT 1)",
         (rows,),

@@ -112,7 +112,7 @@ def test_review_costs_what_is_unsettled_and_not_what_was_ever_done(desk: SQLiteS
     few = _steps(database)
     _multiply(database, done, 99_500)
     assert database.execute("SELECT count(*) FROM actions").fetchone() == (100_000,)
-    assert _steps(database) == few
+    assert abs(_steps(database) - few) <= 1  # tens, of which the first may have begun before
     plan = database.execute(f"EXPLAIN QUERY PLAN {_sql.FIND['unsettled', False]}", [None] * 6 + [-1]).fetchall()
     database.close()
     steps = [step[-1] for step in plan]

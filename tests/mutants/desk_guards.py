@@ -53,8 +53,8 @@ DESK = (
         "desk_r8_unsettled",
         "what is unsettled is not purged by age (R8)",
         "stores/_sql.py",
-        "expires_at <= ?1 AND status IN ('succeeded', 'rejected', 'abandoned')",
-        "coalesce(expires_at, 0) <= ?1",
+        "expires_at <= ? AND status IN ('succeeded', 'rejected', 'abandoned')",
+        "coalesce(expires_at, 0) <= ?",
         CONTRACT,
     ),
     guard(

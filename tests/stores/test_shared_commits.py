@@ -28,7 +28,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 def put(name: str) -> Work:
-    return lambda connection: connection.execute("INSERT INTO meta (name, value) VALUES (?1, 'x')", (name,)).rowcount
+    return lambda connection: connection.execute("INSERT INTO meta (name, value) VALUES (?, 'x')", (name,)).rowcount
 
 
 def put_and_fail(name: str, error: Exception) -> Work:

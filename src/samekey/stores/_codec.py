@@ -49,6 +49,11 @@ def encode(record: Record) -> tuple[Any, ...]:
     return tuple(row)
 
 
+def encode_over(record: Record) -> tuple[Any, ...]:
+    """The columns of a record, and which row they go over."""
+    return (*encode(record), record.identity, record.generation)
+
+
 def decode(row: Sequence[Any]) -> Record:
     """The record of a row that was selected in the order of `FIELDS`.
 

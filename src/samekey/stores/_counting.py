@@ -22,9 +22,10 @@ _SET_BACK_SECONDS: Final = 7 * 86400.0
 
 _ALWAYS: Final = float("-inf")
 
-# ?1: first id, ?2: since, ?3: operation, ?4: length of a stretch, 0 for none.
-_STRETCH: Final = "CASE WHEN ?4 = 0 THEN 0 ELSE CAST({at} AS INTEGER) / ?4 END"
-_SINCE: Final = "actions.id >= ?1 AND created_at >= ?2 AND (?3 IS NULL OR operation_name = ?3)"
+# The length of a stretch, NULL for none.
+_STRETCH: Final = "coalesce(CAST({at} AS INTEGER) / ?, 0)"
+# The first id, since when, the operation or NULL.
+_SINCE: Final = "actions.id >= ? AND created_at >= ? AND operation_name = coalesce(?, operation_name)"
 _DONE: Final = "status = 'succeeded'"
 _NAMED: Final = f"method = '{CREATING}' AND response_reference <> ''"
 _KINDS: Final = ", ".join(f"'{kind}'" for kind in NAMES_A_REFERENCE)
@@ -39,14 +40,14 @@ FROM actions WHERE {_SINCE} GROUP BY 1, 2
 EVENTS: Final = f"""
 SELECT operation_name, {_STRETCH.format(at="at")}, kind, count(*)
 FROM events CROSS JOIN actions USING (idempotency_key)
-WHERE events.id >= ?1 AND at >= ?2 AND (?3 IS NULL OR operation_name = ?3) GROUP BY 1, 2, 3
+WHERE events.id >= ? AND at >= ? AND operation_name = coalesce(?, operation_name) GROUP BY 1, 2, 3
 """
 
 # Beside a lone min(), SQLite takes other columns from the row that has it.
 LEFT: Final = """
 SELECT operation_name, status, count(*), min(coalesce(first_sent_at, created_at)), window_seconds
 FROM actions INDEXED BY actions_unsettled
-WHERE completed_at IS NULL AND (?1 IS NULL OR operation_name = ?1) GROUP BY 1, 2
+WHERE completed_at IS NULL AND operation_name = coalesce(?, operation_name) GROUP BY 1, 2
 """
 
 _ONCE: Final = "MATERIALIZED" if sqlite3.sqlite_version_info >= (3, 35) else ""
@@ -74,7 +75,7 @@ OR (operation_name, origin, reference) IN (
 
 _TABLES: Final = {"actions": "created_at", "events": "at"}
 _NEXT: Final = {
-    table: f"SELECT id, {time} FROM {table} WHERE id >= ?1 ORDER BY id LIMIT 1" for table, time in _TABLES.items()
+    table: f"SELECT id, {time} FROM {table} WHERE id >= ? ORDER BY id LIMIT 1" for table, time in _TABLES.items()
 }
 _LAST: Final = {table: f"SELECT max(id) FROM {table}" for table in _TABLES}
 
@@ -105,11 +106,11 @@ def _count(
 ) -> Tally:
     at = _ALWAYS if since is None else since.timestamp()
     first = {table: 0 if since is None else _first(connection, table, at - _SET_BACK_SECONDS) for table in _TABLES}
-    asked = (first["actions"], at, operation_name, stretch_seconds or 0)
-    rows = connection.execute(ROWS, asked).fetchall()
-    told = connection.execute(EVENTS, (first["events"], *asked[1:])).fetchall()
+    asked = (first["actions"], at, operation_name)
+    rows = connection.execute(ROWS, (stretch_seconds, *asked)).fetchall()
+    told = connection.execute(EVENTS, (stretch_seconds, first["events"], at, operation_name)).fetchall()
     left = connection.execute(LEFT, (operation_name,)).fetchall()
-    writes, clashes = alone_or_not(connection.execute(EFFECTS, asked[:3]).fetchall())
+    writes, clashes = alone_or_not(connection.execute(EFFECTS, asked * 2).fetchall())
     return Tally(
         {(name, stretch): Rows(*counts) for name, stretch, *counts in rows},
         {(name, stretch, kind): count for name, stretch, kind, count in told},

@@ -8,7 +8,7 @@ from samekey._core.states import Status
 from samekey._core.values import fixed
 from samekey._core.verbs import Resolution, Resolved
 from samekey.stores import _rulings, _sql
-from samekey.stores._codec import decode, encode
+from samekey.stores._codec import decode, encode_over
 from samekey.stores._connection import Connection
 from samekey.stores._transactions import Found, write_event
 
@@ -27,7 +27,7 @@ def resolve_rows(
     row = next((row for row in generations if row.generation == resolution.expect.generation), None)
     verdict = _rulings.resolve(generations, resolution, alive=row is not None and is_running(row))
     for new in verdict.rows:
-        connection.execute(_sql.REWRITE, encode(new))
+        connection.execute(_sql.REWRITE, encode_over(new))
     for new, event in verdict.events:
         write_event(connection, new, event)
     if verdict.answer is not None:
@@ -39,7 +39,7 @@ def purge_rows(at: datetime, limit: int, connection: Connection) -> int:
     """Turns records that are settled and expired into tombstones, and forgets their timelines."""
     due = [decode(row) for row in connection.execute(_sql.DUE, (at.timestamp(), limit)).fetchall()]
     for row in due:
-        connection.execute(_sql.REWRITE, encode(_rulings.tombstone(row, at)))
+        connection.execute(_sql.REWRITE, encode_over(_rulings.tombstone(row, at)))
         connection.execute(_sql.FORGET_EVENTS, (row.idempotency_key,))
         write_event(connection, row, Event(at, _rulings.PURGED))
     return len(due)
@@ -71,6 +71,6 @@ def rewrite_rows(change: Callable[[Record], Record], after: int, limit: int, con
         if record.status is Status.IN_FLIGHT:
             busy += 1
             continue
-        connection.execute(_sql.REWRITE, encode(new))
+        connection.execute(_sql.REWRITE, encode_over(new))
         written += 1
     return Rewritten(rows[-1][0] if rows else None, written, busy)

@@ -140,7 +140,7 @@ def noting(record: Record, event: Event) -> Plan[None]:
 
     def work(connection: Connection) -> None:
         write_event(connection, record, event)
-        connection.execute(_sql.SEEN, (record.idempotency_key, event.at.timestamp()))
+        connection.execute(_sql.SEEN, (event.at.timestamp(), record.idempotency_key))
 
     return Plan(work, full=False, pages=0, erased=False)
 

@@ -19,7 +19,7 @@ from samekey._core.verbs import (
     Settlement,
 )
 from samekey.stores import _rows, _sql
-from samekey.stores._codec import decode, encode, headers_text, mapping_text, moment, names_text
+from samekey.stores._codec import decode, encode, encode_over, headers_text, mapping_text, moment, names_text
 from samekey.stores._connection import Connection
 from samekey.stores._running import Running
 
@@ -69,7 +69,10 @@ def claim_row(
         if duplicate is not None and claim.refuse_duplicates:
             return DuplicateFound(duplicate)
         revived = claim.replaces is not None and claim.replaces.generation == record.generation
-        connection.execute(_sql.REWRITE if revived else _sql.INSERT, encode(record))
+        if revived:
+            connection.execute(_sql.REWRITE, encode_over(record))
+        else:
+            connection.execute(_sql.INSERT, encode(record))
     if names is None:
         connection.execute(_sql.ADD_OPERATION, (record.operation_name, names_text(tuple(record.scope))))
     if claim.event is not None:
@@ -132,7 +135,7 @@ def renew_row(running: Running, renewal: Renewal, connection: Connection) -> Ren
     if record is None or not _rows.matches(record, renewal.expect, renewal.holder):
         return Found.of(connection, record, renewal.identity)
     new = _rows.renewed(record, renewal)
-    connection.execute(_sql.REWRITE, encode(new))
+    connection.execute(_sql.REWRITE, encode_over(new))
     if renewal.event is not None:
         write_event(connection, new, renewal.event)
     running.begin(new)
@@ -165,7 +168,7 @@ def settle_rows(known: Record | None, settlement: Settlement, connection: Connec
     generations = [decode(row) for row in connection.execute(_sql.GENERATIONS, (settlement.identity,)).fetchall()]
     verdict = _rows.settle(generations, settlement)
     for row in verdict.rows:
-        connection.execute(_sql.REWRITE, encode(row))
+        connection.execute(_sql.REWRITE, encode_over(row))
     for row, event in verdict.events:
         write_event(connection, row, event)
     if verdict.answer is not None:
