@@ -15,6 +15,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import samekey
+from samekey.stores import Store
 from samekey.testing import Delivery, Fault, FlakyServer, Wire
 from tests.acceptance.nursery import SECONDS, Child, Nursery
 from tests.acceptance.order_script import ACTIONS, RUN_ME_AGAIN
@@ -206,3 +208,15 @@ class Matrix:
             victim.instant, victim.requests = instant, 0
             victim.process = nursery.start(f"{self._script}:main", *arguments)
         return victim.process.wait()
+
+
+def check_made_once(server: FlakyServer, references: dict[int, set[str]], store: Store) -> None:
+    """Every order was made once, every run told its one reference, and the store has it as succeeded."""
+    server.wait_idle()
+    made = {effect.key: effect.reference for effect in server.effects}
+    records = store.find()
+    assert len(server.effects) == len(made) == ACTIONS
+    assert {number: len(found) for number, found in references.items()} == dict.fromkeys(range(ACTIONS), 1)
+    assert {reference for found in references.values() for reference in found} == set(made.values())
+    assert [record.status for record in records] == [samekey.Status.SUCCEEDED] * ACTIONS
+    assert {record.idempotency_key: record.response_reference for record in records} == made

@@ -28,6 +28,7 @@ async_client = samekey.AsyncClient(URL, window=timedelta(days=1), store=STORE)
 
 events: list[str] = []
 """What happened to this process's connections."""
+os.register_at_fork(after_in_child=events.clear)  # what happened before is its parent's
 
 
 def trace(name: str, _info: object) -> None:
@@ -56,18 +57,10 @@ def order(number: int) -> tuple[int, str | None, int, bool]:
     return number, reference, os.getpid(), not sent or "connection.connect_tcp.complete" in events
 
 
-def forget() -> None:
-    """In a child: what happened before it was forked is its parent's."""
-    events.clear()
-
-
 def application(
     environ: dict[str, Any], start_response: Callable[[str, list[tuple[str, str]]], object]
 ) -> Iterable[bytes]:
     """A request for /N makes order N."""
-    if os.getpid() != PARENT and not FORGOTTEN:
-        forget()
-        FORGOTTEN.append(True)
     number = int(environ["PATH_INFO"].strip("/"))
     (Path(STORE).parent / f"worker-{number}").write_text(str(os.getpid()))
     try:
@@ -78,13 +71,9 @@ def application(
     return [answer.encode()]
 
 
-PARENT = os.getpid()
-FORGOTTEN: list[bool] = []
-
-
 def main(method: str) -> None:
     made = [order(0)]
-    with multiprocessing.get_context(method).Pool(4, initializer=forget) as pool:
+    with multiprocessing.get_context(method).Pool(4) as pool:
         made += pool.map(order, [*NUMBERS, *NUMBERS], chunksize=1)
     print(json.dumps([*made, order(0)]))
 

@@ -35,22 +35,8 @@ _SHORT: Final = 64
 """Texts up to this length are remembered with their digests: a script's requests have most of them in common."""
 
 
-@fixed
-class Digester:
-    """The keyed digests of texts, in hex.
-
-    Attributes:
-        any: for a text of any length.
-        short: for a text up to `_SHORT`, which it remembers.
-    """
-
-    any: Callable[[str], str]
-    short: Callable[[str], str]
-
-    def __call__(self, text: str) -> str:
-        """By whichever is right."""
-        return self.short(text) if len(text) <= _SHORT else self.any(text)
-
+Digester = Callable[[str], str]
+"""The keyed digest of a text, in hex."""
 
 _dump = encoder(ascii_only=True, sort_keys=True)
 _compact = encoder(ascii_only=False)
@@ -192,7 +178,8 @@ def _digester(secret: bytes) -> Digester:
         copy.update(text.encode("utf-8", "surrogatepass"))
         return copy.hexdigest()
 
-    return Digester(digest, lru_cache(maxsize=_REMEMBERED)(digest))
+    remembered = lru_cache(maxsize=_REMEMBERED)(digest)
+    return lambda text: remembered(text) if len(text) <= _SHORT else digest(text)
 
 
 def volatile_looking(content: Content, pointers: Iterable[str]) -> list[str]:
@@ -213,7 +200,6 @@ def _json_fields(prefix: str, value: Any, digest: Digester, fields: dict[str, st
     if not value or not (named or type(value) is list):
         fields[prefix] = digest(f"s{value}" if isinstance(value, str) else repr(value))
         return
-    short = digest.short
     names: Iterable[Any] = sorted(value) if named else range(len(value))
     for name in names:
         if len(fields) >= _FULL:
@@ -226,8 +212,7 @@ def _json_fields(prefix: str, value: Any, digest: Digester, fields: dict[str, st
         if kind is dict or kind is list:
             _json_fields(pointer, item, digest, fields)
         else:
-            text = f"s{item}" if kind is str else repr(item)
-            fields[pointer] = short(text) if len(text) <= _SHORT else digest(text)
+            fields[pointer] = digest(f"s{item}" if kind is str else repr(item))
 
 
 def _form_fields(pairs: list[tuple[str, str]], digest: Digester, fields: dict[str, str]) -> None:

@@ -196,7 +196,7 @@ def pack(record: Record) -> tuple[bytes, bytes]:
     for index in _TIMES:
         time = row[index]
         if time is not None:
-            row[index] = round(time.timestamp() * 1e6)
+            row[index] = ticks(time)
     for index in _MAPPINGS:
         row[index] = dict(row[index])
     row[_STATUS] = record.status._value_

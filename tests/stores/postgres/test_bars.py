@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -16,9 +17,8 @@ import pytest
 import samekey
 from samekey.stores import PostgresStore
 from samekey.testing import LOST_REPLIES, FlakyServer
-from tests.acceptance.matrix import KillingServer, Matrix
+from tests.acceptance.matrix import KillingServer, Matrix, check_made_once
 from tests.acceptance.nursery import Nursery
-from tests.acceptance.order_script import ACTIONS
 from tests.servers.postgres import SECONDS, Postgres
 from tests.stores.postgres.scripts import connect, order
 
@@ -50,16 +50,8 @@ def test_a_script_in_four_processes_that_are_killed_as_the_server_is_makes_every
                     postgres.kill()
                     postgres.start()
             references = running.result()
-        server.wait_idle()
-        made = {effect.key: effect.reference for effect in server.effects}
-        store = PostgresStore(postgres.url)
-        records = store.find()
-        store.close()
-    assert len(server.effects) == len(made) == ACTIONS
-    assert {number: len(found) for number, found in references.items()} == dict.fromkeys(range(ACTIONS), 1)
-    assert {reference for found in references.values() for reference in found} == set(made.values())
-    assert [record.status for record in records] == [samekey.Status.SUCCEEDED] * ACTIONS
-    assert {record.idempotency_key: record.response_reference for record in records} == made
+        with contextlib.closing(PostgresStore(postgres.url)) as store:
+            check_made_once(server, references, store)
 
 
 def test_before_the_send_it_fails_closed_and_after_the_reply_the_caller_gets_the_answer() -> None:

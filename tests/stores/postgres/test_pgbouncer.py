@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-import samekey
 from samekey.stores import AsyncPostgresStore, AsyncStore, PostgresStore, Store
 from samekey.testing import LOST_REPLIES, StoreContract
-from tests.acceptance.matrix import KillingServer, Matrix
-from tests.acceptance.order_script import ACTIONS
+from tests.acceptance.matrix import KillingServer, Matrix, check_made_once
 from tests.servers import pgbouncer
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgres import Postgres
@@ -45,12 +44,5 @@ def test_a_script_in_four_processes_that_are_killed_makes_every_order_once(tmp_p
     with Postgres() as postgres, PgBouncer(postgres, sessions=SESSIONS) as pooler, KillingServer(1) as server:
         server.chaos(0.25, LOST_REPLIES)
         references = Matrix(server, tmp_path, seed=1, kills=16, processes=4, store=pooler.url).run()
-        server.wait_idle()
-        made = {effect.key: effect.reference for effect in server.effects}
-        store = PostgresStore(pooler.url)
-        records = store.find()
-        store.close()
-    assert len(server.effects) == len(made) == ACTIONS
-    assert {number: len(found) for number, found in references.items()} == dict.fromkeys(range(ACTIONS), 1)
-    assert [record.status for record in records] == [samekey.Status.SUCCEEDED] * ACTIONS
-    assert {record.idempotency_key: record.response_reference for record in records} == made
+        with contextlib.closing(PostgresStore(pooler.url)) as store:
+            check_made_once(server, references, store)

@@ -16,7 +16,7 @@ import pytest
 import samekey
 from samekey.stores import RedisStore
 from samekey.testing import LOST_REPLIES, Delivery, Fault, FlakyServer
-from tests.acceptance.matrix import KillingServer, Matrix
+from tests.acceptance.matrix import KillingServer, Matrix, check_made_once
 from tests.acceptance.nursery import Nursery
 from tests.acceptance.one_action import create_order, make
 from tests.acceptance.order_script import ACTIONS
@@ -78,18 +78,13 @@ def run_matrix(server: KillingServer, redis: RedisServer, folder: Path, seed: in
     references = matrix.run()
     server.wait_idle()
 
-    made = {effect.key: effect.reference for effect in server.effects}
     lost = set(range(ACTIONS)) - set(references)
     print(f"{sum(matrix.killed.values())} kills: {[(w.name, n) for w, n in matrix.killed.items()]}")
     print(f"{len(server.effects)} effects of {ACTIONS} orders, {len(server.requests)} requests, lost {lost}")
     assert sum(matrix.killed.values()) == kills
-    assert len(server.effects) == len(made) == ACTIONS
     assert not lost
-    assert {number: len(found) for number, found in references.items()} == dict.fromkeys(range(ACTIONS), 1)
     with contextlib.closing(RedisStore(redis.url)) as store:
-        records = store.find()
-    assert [record.status for record in records] == [samekey.Status.SUCCEEDED] * ACTIONS
-    assert {record.idempotency_key: record.response_reference for record in records} == made
+        check_made_once(server, references, store)
 
 
 @pytest.mark.slow
