@@ -268,6 +268,7 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
             "timeout": step.seconds,
             # A connection from before a fork is the parent's too.
             "fresh_connection": step.fresh or os.getpid() != self._pid,
+            "alone": prepared.alone and step.frozen is None,
             "meanwhile": boundaries.once_sent(step.run.plan.prepare_digests),
         }
         return request, how

@@ -48,6 +48,7 @@ def exchange(
     not_after: datetime,
     timeout: float | None = None,
     fresh_connection: bool = False,
+    alone: bool = False,
     meanwhile: Callable[[], None] | None = None,
 ) -> Exchange[T]:
     """Send a request once. Never raises: an exception of whatever kind is part of the answer.
@@ -61,9 +62,10 @@ def exchange(
         not_after: no byte is written at or after this time.
         timeout: seconds left; no single time-out of the request is longer.
         fresh_connection: whether to refuse connections that were used before. HTTP/1.1 only.
+        alone: `Prepared.alone`: when its answer has begun, there is nothing more to watch.
         meanwhile: something to do when the request is out and the answer is awaited. It must not raise.
     """
-    watch = Watch(request, clock, not_after, fresh=fresh_connection, meanwhile=meanwhile)
+    watch = Watch(request, clock, not_after, fresh=fresh_connection, alone=alone, meanwhile=meanwhile)
     late = watch.begin(timeout)
     if late is not None:
         return Exchange(None, late)
@@ -92,10 +94,11 @@ async def exchange_async(
     not_after: datetime,
     timeout: float | None = None,  # noqa: ASYNC109 - shrinks those of httpx
     fresh_connection: bool = False,
+    alone: bool = False,
     meanwhile: Callable[[], None] | None = None,
 ) -> Exchange[T]:
     """As `exchange`, for an asynchronous client. A cancellation too is part of the answer, for the caller to go on with."""
-    watch = Watch(request, clock, not_after, fresh=fresh_connection, meanwhile=meanwhile)
+    watch = Watch(request, clock, not_after, fresh=fresh_connection, alone=alone, meanwhile=meanwhile)
     user_trace, watch.user_trace = watch.user_trace, None
 
     async def trace(name: str, info: Mapping[str, Any]) -> None:

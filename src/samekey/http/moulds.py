@@ -16,6 +16,7 @@ from samekey._core.model import Outgoing
 from samekey._core.values import fixed
 from samekey.http import checks
 from samekey.http.body import MAX_FROZEN_BYTES, UNBUILDABLE
+from samekey.http.proof import silence_proves
 
 if TYPE_CHECKING:
     from samekey.http.library import Library
@@ -39,6 +40,7 @@ class _Mould:
         auth: the library's way to say that there is none, which spares it a search in the URL.
         timeouts: the client's time-outs of that time.
         first: the facts of the first one.
+        alone: whether nothing but the library's own code takes the request and sends it.
     """
 
     base: Any
@@ -47,6 +49,7 @@ class _Mould:
     auth: Any
     timeouts: dict[str, Any]
     first: Outgoing
+    alone: bool
 
 
 Key = tuple[Any, ...]
@@ -72,8 +75,8 @@ def key_of(
 
 def cast(
     library: Library[Any, Any], client: Any, key: Key, options: Mapping[str, Any], freeze: str
-) -> tuple[Any, Any, Outgoing] | None:
-    """The request of a usual write, its authentication and its facts.
+) -> tuple[Any, Any, Outgoing, bool] | None:
+    """The request of a usual write, its authentication, its facts, and whether it is sent alone (see `Prepared`).
 
     None if there is no mould yet, or if the body needs a closer look.
     """
@@ -104,6 +107,7 @@ def cast(
             credentials=first.credentials,
             attempt_seconds=(first.attempt_seconds if timeouts == mould.timeouts else checks.attempt_seconds(timeouts)),
         ),
+        mould.alone and not any(client.event_hooks.values()),
     )
 
 
@@ -115,7 +119,9 @@ def keep(library: Library[Any, Any], client: Any, key: Key, request: Any, outgoi
         return
     raw = request.headers.raw
     timeouts = client.timeout.as_dict()
-    mould = _Mould(client.base_url, url, module.Headers(raw[:-1]), module.Auth(), dict(timeouts), outgoing)
+    auth = module.Auth()
+    alone = silence_proves(library, client, request, auth, None)
+    mould = _Mould(client.base_url, url, module.Headers(raw[:-1]), auth, dict(timeouts), outgoing, alone)
     again = _pour(module, mould, outgoing.method, outgoing.body, timeouts)
     if _is_same(module, again, request) and all(name.isascii() and value.isascii() for name, value in raw):
         if len(_moulds) >= MOST:

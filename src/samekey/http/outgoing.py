@@ -35,11 +35,14 @@ class Prepared:
         request: the native request, with the whole body in memory unless it is a stream.
         auth: what to hand to `exchange` as `auth`.
         outgoing: its facts.
+        alone: whether the library's own code alone will send it, and once: no authentication, no hook, no transport in
+            between.
     """
 
     request: Any = field(repr=False)
     auth: Any = field(repr=False)
     outgoing: Outgoing
+    alone: bool = False
 
 
 def prepare(

@@ -93,12 +93,14 @@ class Watch:
         not_after: datetime,
         *,
         fresh: bool,
+        alone: bool = False,
         meanwhile: Callable[[], None] | None = None,
     ) -> None:
         self._request = request
         self._clock = clock
         self._not_after = not_after
         self._fresh = fresh
+        self._alone = alone
         self._meanwhile = meanwhile
         self._before: Mapping[str, Any] = request.extensions
         self.user_trace: Any = self._before.get("trace")
@@ -167,6 +169,9 @@ class Watch:
             if isinstance(part, int):
                 self.status = part
                 break
+        if self._alone:
+            # httpcore sends nothing after this, and asks anew for each thing that it has to tell.
+            self._request.extensions.pop("trace", None)
 
     def _connected(self, _name: str, _info: Mapping[str, Any]) -> None:
         self.connected = True
