@@ -17,7 +17,7 @@ import pytest
 from samekey._core.states import Move, Status
 from samekey._core.verbs import Claim, Claimed, Existing
 from samekey.errors import StoreUnavailableError
-from samekey.stores import AsyncSQLiteStore, SQLiteStore, _keeper
+from samekey.stores import AsyncSQLiteStore, SQLiteStore, _async_engine, _keeper
 from samekey.stores._locks import FileLock
 from tests.stores.builders import at, claimed, record, resolution, settlement
 from tests.stores.tasks import Gate, Threads, act, gated, opened, reached, together
@@ -91,6 +91,34 @@ async def test_all_that_comes_while_a_commit_is_on_its_way_goes_into_the_next(tm
         brought = await together(first, let_through, *[partial(later, verb) for verb in others])
         assert [type(each) for each in brought] == [Claimed, type(None)] + [Claimed] * 8
         assert [level for level, _ in gate.commits] == ["FULL", "FULL"]
+
+
+async def test_a_commit_is_put_off_for_what_comes_in_the_next_turns(tmp_path: Path) -> None:
+    async with gated(tmp_path) as (store, gate):
+        rows = [record(store, str(number)) for number in range(5)]  # type: ignore[arg-type]
+        for row in rows[:2]:  # two tasks are at work, so that more may come
+            await store.claim(Claim(row))
+        gate.commits.clear()
+
+        async def later(row: Any, turns: int) -> None:
+            for _ in range(turns):
+                await anyio.lowlevel.checkpoint()
+            await store.claim(Claim(row))
+
+        await together(*[partial(later, row, turns) for turns, row in zip((0, 2, 4), rows[2:], strict=True)])
+        assert [level for level, _ in gate.commits] == ["FULL"]
+
+
+async def test_enough_jobs_wait_for_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_async_engine, "TURNS", 1_000_000_000)
+    async with gated(tmp_path) as (store, gate):
+        rows = [record(store, str(number)) for number in range(_async_engine.ENOUGH + 2)]  # type: ignore[arg-type]
+        for row in rows[:2]:
+            await store.claim(Claim(row))
+        gate.commits.clear()
+        with anyio.fail_after(60):
+            await together(*[partial(store.claim, Claim(row)) for row in rows[2:]])
+        assert [level for level, _ in gate.commits] == ["FULL"]
 
 
 @pytest.mark.parametrize("by", ["keeper", "tidy", "another store"])

@@ -5,6 +5,9 @@ done by one helper thread, the worker. There the usual transaction only commits:
 and it is handed over with `_mutex` held. What comes in the meantime queues, and goes into the next commit together. A
 commit that does not sync anything is made on the loop.
 
+Where several tasks write, a commit is put off for a few turns of the loop, so that it is shared by more of them. A turn
+takes as long as what there is to do in it: on an idle loop it is next to nothing, and on a busy one nobody is late.
+
 A *flight* is what the worker has and has not finished. Nothing else touches the connection then. A flight ends in the
 worker's thread, whatever has become of the loop and of the tasks that wait for it; the loop is only told.
 """
@@ -27,6 +30,12 @@ from samekey.stores._plans import Plan
 from samekey.stores._worker import Worker
 
 T = TypeVar("T")
+
+TURNS: Final = 8
+"""Turns of the loop that a commit is put off for others to come."""
+
+ENOUGH: Final = 32
+"""Jobs that wait for no others."""
 
 _NO_MARK: Final = UNDER_WAY
 """Stands for the mark of a last commit that there was not: whatever comes next may sync."""
@@ -113,7 +122,7 @@ class AsyncEngine(Database):
 
         Args:
             plan: what to run.
-            alone: whether no other writer is to be expected soon; else the loop's present turn is waited for.
+            alone: whether no other writer is to be expected soon; else its commit is put off for `TURNS`.
             apart: whether it may take long, so that nothing of it is done on the loop.
         """
         loop = self._enter()
@@ -142,10 +151,14 @@ class AsyncEngine(Database):
     def _pump_soon(self, loop: _loops.Loop) -> None:
         if not self._due:
             self._due = True
-            loop.soon(partial(self._pump_late, loop))
+            loop.soon(partial(self._pump_late, loop, TURNS))
 
-    def _pump_late(self, loop: _loops.Loop) -> None:
-        if self._loop == loop:
+    def _pump_late(self, loop: _loops.Loop, turns: int) -> None:
+        if self._loop != loop:
+            return
+        if turns > 1 and len(self._queue) < ENOUGH:
+            loop.soon(partial(self._pump_late, loop, turns - 1))
+        else:
             self._due = False
             self._pump()
 
@@ -236,8 +249,8 @@ class AsyncEngine(Database):
 
     def _landed(self, for_whom: "Sequence[_Errand[Any] | _Call]") -> None:
         self._wake(for_whom)
-        if self._loop is not None and self._loop.is_here():
-            self._pump()
+        if self._queue and self._loop is not None and self._loop.is_here():
+            self._pump_soon(self._loop)
 
     def _wake(self, for_whom: "Sequence[_Errand[Any] | _Call]") -> None:
         for each in for_whom:
