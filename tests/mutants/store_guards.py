@@ -10,6 +10,7 @@ FILES = "tests/stores/test_files.py"
 REFUSALS = "tests/stores/test_refusals.py"
 FULL = "tests/stores/test_full.py"
 LOG = "tests/stores/test_log.py"
+OPEN_ROWS = "tests/stores/test_open_rows.py"
 ENVIRONMENT = "tests/powerloss/test_environment.py"
 POWER = "tests/powerloss/test_power_loss.py"
 HERE = "tests/mutants/test_store_guards.py"
@@ -25,6 +26,30 @@ STORE = (
         "        fcntl.flock(descriptor, fcntl.LOCK_EX)\n",
         "",
         ENVIRONMENT,
+    ),
+    guard(
+        "open_listed",
+        "what stays open is listed when the next block begins",
+        "stores/sql/sqlite_schema.sql",
+        "WHEN new.id % 64 = 0",
+        "WHEN new.id = 0",
+        OPEN_ROWS,
+    ),
+    guard(
+        "open_again_listed",
+        "what is opened again is listed",
+        "stores/_sql.py",
+        ", room = NULL, listed = 1\n",
+        ", room = NULL\n",
+        OPEN_ROWS,
+    ),
+    guard(
+        "open_newest",
+        "what is open and not yet listed is found in the newest block",
+        "stores/_sql.py",
+        "max(id) - max(id) % 64",
+        "max(id) + 1",
+        OPEN_ROWS,
     ),
     guard(
         "engine_in_place",

@@ -186,7 +186,8 @@ def plan(store: SQLiteStore, text: str) -> str:
 
 def test_what_is_open_is_found_without_reading_what_is_done(store: SQLiteStore) -> None:
     for newest_first in (False, True):
-        assert "USING INDEX actions_unsettled" in plan(store, _sql.FIND["unsettled", newest_first])
+        assert "USING INDEX actions_open" in (steps := plan(store, _sql.FIND["unsettled", newest_first]))
+        assert "SCAN" not in steps
         assert "USING INDEX sqlite_autoindex_actions_1" in plan(store, _sql.FIND["key", newest_first])
     assert "USING INDEX actions_guarded" in plan(store, _sql.DUPLICATE)
     assert store.find(statuses=UNSETTLED) == []

@@ -16,6 +16,7 @@ from samekey.stores._codec import moment
 from samekey.stores._connection import BUSY_TIMEOUT_MS, Connect, Connection, read_write
 from samekey.stores._errors import from_sqlite
 from samekey.stores._files import Files
+from samekey.stores._sql import OPEN
 
 _SET_BACK_SECONDS: Final = 7 * 86400.0
 """By how much a clock may have been set back without a record being missed."""
@@ -44,10 +45,9 @@ WHERE events.id >= ? AND at >= ? AND operation_name = coalesce(?, operation_name
 """
 
 # Beside a lone min(), SQLite takes other columns from the row that has it.
-LEFT: Final = """
+LEFT: Final = f"""
 SELECT operation_name, status, count(*), min(coalesce(first_sent_at, created_at)), window_seconds
-FROM actions INDEXED BY actions_unsettled
-WHERE completed_at IS NULL AND operation_name = coalesce(?, operation_name) GROUP BY 1, 2
+FROM actions WHERE {OPEN} AND operation_name = coalesce(?, operation_name) GROUP BY 1, 2
 """
 
 _ONCE: Final = "MATERIALIZED" if sqlite3.sqlite_version_info >= (3, 35) else ""

@@ -99,7 +99,7 @@ def _make_schema(connection: Connection) -> None:
     """In one transaction, and under EXTRA: see `set_up`; with less, a power loss could take the file with it."""
     text = resources("samekey.stores").joinpath("sql/sqlite_schema.sql").read_text(encoding="utf-8")
     connection.execute("BEGIN IMMEDIATE")
-    for statement in re.sub(r"^--.*\n", "", text, flags=re.MULTILINE).split(";"):
+    for statement in re.sub(r"^--.*\n", "", text, flags=re.MULTILINE).split("\n\n"):  # a trigger has more than one ";"
         if statement.strip():
             connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}").fetchall()

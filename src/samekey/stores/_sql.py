@@ -13,8 +13,15 @@ _COLUMNS: Final = ", ".join(FIELDS)
 _PLACES: Final = ", ".join("?" for _ in FIELDS)
 _SELECT: Final = f"SELECT {_COLUMNS} FROM actions"
 
-# Literally the condition of the partial index, or SQLite would not use it.
-_OPEN: Final = "completed_at IS NULL"
+# What is open: what is listed (literally the condition of the partial index, or SQLite would not use it), and what is open
+# in the newest block, see the schema.
+OPEN: Final = """
+completed_at IS NULL AND id IN (
+    SELECT id FROM actions INDEXED BY actions_open WHERE listed = 1 AND completed_at IS NULL
+    UNION ALL
+    SELECT id FROM actions WHERE id >= (SELECT max(id) - max(id) % 64 FROM actions)
+)
+"""
 
 ROOM: Final = 1024
 """Bytes that a claim keeps free for its answer: most answers to a create, and the digests of its fields."""
@@ -30,7 +37,7 @@ ON CONFLICT (identity, generation) DO NOTHING
 
 # A whole row over the one of the same identity and generation; the parameters are those of INSERT, and these two.
 REWRITE: Final = f"""
-UPDATE actions SET {", ".join(f"{name} = ?" for name in FIELDS)}, room = NULL
+UPDATE actions SET {", ".join(f"{name} = ?" for name in FIELDS)}, room = NULL, listed = 1
 WHERE identity = ? AND generation = ?
 """
 
@@ -115,7 +122,7 @@ instr(coalesce(?, ',' || status || ','), ',' || status || ',') > 0 AND operation
 AND actor_id = coalesce(?, actor_id) AND origin = coalesce(?, origin)
 """
 _BY_KEY: Final = f"{_SELECT} WHERE idempotency_key >= ? AND idempotency_key < ? AND {_FILTERS}"
-_BY_STATE: Final = f"{_SELECT} INDEXED BY actions_unsettled WHERE {_OPEN} AND ? IS NULL AND ? IS NULL AND {_FILTERS}"
+_BY_STATE: Final = f"{_SELECT} WHERE {OPEN} AND ? IS NULL AND ? IS NULL AND {_FILTERS}"
 _BY_NOTHING: Final = f"{_SELECT} WHERE ? IS NULL AND ? IS NULL AND {_FILTERS}"
 
 FIND: Final = {
