@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -77,11 +78,11 @@ def built(library: Library[Any, Any], url: str = "", **options: Any) -> Any:
     return build_client(library, url, options={"trust_env": False, "verify": TRUST, **options})
 
 
-async def many(client: Any, number: int) -> list[int]:
+async def many(client: Any, number: int, url: str = "/orders") -> list[int]:
     told: list[int] = []
 
     async def one() -> None:
-        told.append((await client.post("/orders")).status_code)
+        told.append((await client.post(url)).status_code)
 
     async with anyio.create_task_group() as group:
         for _ in range(number):
@@ -100,21 +101,104 @@ async def test_one_at_a_time_keeps_to_one_connection(asynchronous: Library[Any, 
 async def test_many_at_once_have_a_connection_each_and_find_it_again(asynchronous: Library[Any, Any]) -> None:
     async with serving(together=30) as server, built(asynchronous, server.url) as client:
         assert await many(client, 30) == [201] * 30
-        assert len(client._transport.pools) == 4
+        assert len(client._transport.pools) == 15
         assert await many(client, 30) == [201] * 30
         assert server.opened == 30
-        assert [pool.busy for pool in client._transport.pools] == [0] * 4
+        assert [pool.busy for pool in client._transport.pools] == [0] * 15
         assert all(len(pool.transport._pool.connections) <= POOL_CONNECTIONS for pool in client._transport.pools)
 
 
 async def test_the_callers_limits_hold_for_all_pools_together(asynchronous: Library[Any, Any]) -> None:
-    limits = asynchronous.module.Limits(max_connections=20, max_keepalive_connections=10)
-    async with serving(together=20) as server, built(asynchronous, server.url, limits=limits) as client:
+    limits = asynchronous.module.Limits(max_connections=19, max_keepalive_connections=10)
+    async with serving(together=19) as server, built(asynchronous, server.url, limits=limits) as client:
         assert await many(client, 60) == [201] * 60
-        assert server.most == 20
-        assert [pool.most for pool in client._transport.pools] == [8, 8, 4]
+        assert server.most == 19
+        assert [pool.most for pool in client._transport.pools] == [2] * 9 + [1]
         idle = [pool.transport._pool._max_keepalive_connections for pool in client._transport.pools]
-        assert idle == [8, 2, 0]
+        assert idle == [2] * 5 + [0] * 5
+
+
+async def test_a_request_that_hangs_holds_up_no_more_than_its_own_connection(asynchronous: Library[Any, Any]) -> None:
+    limits = asynchronous.module.Limits(max_connections=4)
+    async with (
+        serving(together=1000) as hanging,
+        serving() as server,
+        built(asynchronous, limits=limits) as client,
+        anyio.create_task_group() as group,
+    ):
+        for _ in range(3):
+            group.start_soon(client.post, f"{hanging.url}/orders")
+        while hanging.most < 3:
+            await anyio.lowlevel.checkpoint()
+        with anyio.fail_after(30):
+            assert await many(client, 20, f"{server.url}/orders") == [201] * 20
+        group.cancel_scope.cancel()
+
+
+async def test_who_waits_too_long_for_a_connection_is_told_and_leaves(asynchronous: Library[Any, Any]) -> None:
+    limits = asynchronous.module.Limits(max_connections=3)
+    async with (
+        serving(together=1000) as server,
+        built(asynchronous, server.url, limits=limits) as client,
+        anyio.create_task_group() as group,
+    ):
+        for _ in range(3):
+            group.start_soon(client.post, "/orders")
+        while server.most < 3:
+            await anyio.lowlevel.checkpoint()
+        with pytest.raises(asynchronous.module.PoolTimeout) as told:
+            await client.post("/orders", timeout=asynchronous.module.Timeout(5, pool=0.01))
+        assert told.value.request.method == "POST"
+        assert not client._transport._queue
+        group.cancel_scope.cancel()
+    assert [pool.busy for pool in client._transport.pools] == [0, 0]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_who_is_cancelled_just_when_a_connection_is_handed_over_hands_it_on(
+    asynchronous: Library[Any, Any],
+) -> None:
+    limits = asynchronous.module.Limits(max_connections=3)
+    async with built(asynchronous, "http://127.0.0.1:1", limits=limits) as client:
+        transport = client._transport
+        transport.pools.append(transport._another())
+        transport._unused.clear()
+        for pool in transport.pools:
+            pool.busy = pool.most
+        request = client.build_request("POST", "/orders")
+        for handed in (False, True):
+            task = asyncio.create_task(transport.handle_async_request(request))
+            while not transport._queue:
+                await anyio.lowlevel.checkpoint()
+            if handed:
+                transport.free(transport.pools[1])
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert not transport._queue
+        assert [pool.busy for pool in transport.pools] == [2, 0]
+
+
+async def test_each_server_has_its_own_pools_and_keeps_its_connection(asynchronous: Library[Any, Any]) -> None:
+    async with AsyncExitStack() as stack:
+        servers = [await stack.enter_async_context(serving()) for _ in range(2 * POOL_CONNECTIONS + 1)]
+        client = await stack.enter_async_context(built(asynchronous))
+        for _ in range(3):
+            for server in servers:
+                assert (await client.post(f"{server.url}/orders")).status_code == 201
+        assert [server.opened for server in servers] == [1] * len(servers)
+        assert len(client._transport.pools) == len(servers)
+
+
+async def test_one_server_more_than_the_limit_has_pools_for_is_still_served(asynchronous: Library[Any, Any]) -> None:
+    limits = asynchronous.module.Limits(max_connections=3)
+    async with AsyncExitStack() as stack:
+        servers = [await stack.enter_async_context(serving()) for _ in range(5)]
+        client = await stack.enter_async_context(built(asynchronous, limits=limits))
+        for server in servers * 2:
+            assert (await client.post(f"{server.url}/orders")).status_code == 201
+        assert [pool.most for pool in client._transport.pools] == [2, 1]
+        assert sum(len(pool.transport._pool.connections) for pool in client._transport.pools) <= 3
 
 
 async def test_one_connection_that_may_be_kept_is_found_again(asynchronous: Library[Any, Any]) -> None:

@@ -2,20 +2,24 @@
 
 A pool of httpcore looks at each of its connections on every request, and asks the system about each idle one. With 64 at
 once that costs more than the request itself, the more so as an action's connection is idle while its record is
-committed. So the client that we build for an event loop has pools of a few connections each; the next is made when the
-ones before it are full. A lone request always finds its own connection again.
+committed. So the client that we build for an event loop has pools of two connections each, for each server its own; the
+next is made when the ones before it are full. A lone request always finds its own connection again. When all are in use,
+requests wait here and not at one of the pools, so that none waits longer than it would for one pool.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import AsyncExitStack
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
+import anyio
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
-POOL_CONNECTIONS: Final = 8
+POOL_CONNECTIONS: Final = 2
 """Connections in one pool."""
 
 
@@ -56,6 +60,14 @@ class _Pool:
         self.busy = 0
 
 
+class _Waiting:
+    """A request that waits until a pool with room is handed to it."""
+
+    def __init__(self) -> None:
+        self.handed = anyio.Event()
+        self.pool: _Pool | None = None
+
+
 class _Pools:
     """Mixed into the library's own kind of transport, which it asks for."""
 
@@ -65,7 +77,10 @@ class _Pools:
         self._limits = limits
         self._left = _number(limits.max_connections)
         self._idle = _number(limits.max_keepalive_connections)
+        self._of: dict[tuple[str, str, int | None], list[_Pool]] = {}
         self.pools = [self._another()]
+        self._unused: list[_Pool] = self.pools[:]
+        self._queue: deque[_Waiting] = deque()
 
     def _another(self) -> _Pool:
         # The first pools are used the most, so what may be kept idle is theirs.
@@ -78,25 +93,61 @@ class _Pools:
         )
         return _Pool(self._make(limits=own), most)
 
-    def _roomy(self) -> _Pool:
-        """The first with room, else a new one, else the one with the fewest in its queue."""
-        for pool in self.pools:
+    def _roomy(self, url: Any) -> _Pool | None:
+        """The server's first with room, else a new one, else another server's, which gives up an idle connection."""
+        own = self._of.setdefault((url.scheme, url.host, url.port), [])
+        for pool in own:
             if pool.busy < pool.most:
                 return pool
+        if self._unused:
+            own.append(self._unused.pop())
+            return own[-1]
         if self._left > 0:
-            self.pools.append(self._another())
-            return self.pools[-1]
-        return min(self.pools, key=lambda pool: pool.busy / pool.most)
+            own.append(self._another())
+            self.pools.append(own[-1])
+            return own[-1]
+        return next((pool for pool in self.pools if pool.busy < pool.most), None)
+
+    async def _handed(self, request: Any) -> _Pool:
+        """Waits for another request to end, no longer than a request may wait for a connection."""
+        waiting = _Waiting()
+        self._queue.append(waiting)
+        seconds = request.extensions.get("timeout", {}).get("pool")
+        try:
+            with anyio.move_on_after(seconds):
+                await waiting.handed.wait()
+        except BaseException:
+            if waiting.pool is not None:
+                self.free(waiting.pool)
+            raise
+        finally:
+            if waiting.pool is None:
+                self._queue.remove(waiting)
+        if waiting.pool is None:
+            raise self._module.PoolTimeout("all connections are in use", request=request)
+        return waiting.pool
+
+    def free(self, pool: _Pool) -> None:
+        """A request has ended: its place is the next one's."""
+        if self._queue:
+            waiting = self._queue.popleft()
+            waiting.pool = pool
+            waiting.handed.set()
+        else:
+            pool.busy -= 1
 
     async def handle_async_request(self, request: Any) -> Any:
-        pool = self._roomy()
-        pool.busy += 1
+        pool = None if self._queue else self._roomy(request.url)
+        if pool is None:
+            pool = await self._handed(request)
+        else:
+            pool.busy += 1
         try:
             response = await pool.transport.handle_async_request(request)
         except BaseException:
-            pool.busy -= 1
+            self.free(pool)
             raise
-        response.stream = _classes(self._module)[1](response.stream, pool)
+        response.stream = _classes(self._module)[1](response.stream, partial(self.free, pool))
         return response
 
     async def aclose(self) -> None:
@@ -112,18 +163,20 @@ def _number(limit: int | None) -> float:
 class _Stream:
     """An answer's body; when it is closed, its connection is free."""
 
-    def __init__(self, stream: Any, pool: _Pool) -> None:
+    def __init__(self, stream: Any, free: Callable[[], None]) -> None:
         self._stream = stream
-        self._pool: _Pool | None = pool
+        self._free: Callable[[], None] | None = free
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._stream.__aiter__()  # type: ignore[no-any-return]
 
     async def aclose(self) -> None:
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.busy -= 1
-        await self._stream.aclose()
+        free, self._free = self._free, None
+        try:
+            await self._stream.aclose()
+        finally:
+            if free is not None:
+                free()
 
 
 @cache
