@@ -95,8 +95,9 @@ async def test_all_that_comes_while_a_commit_is_on_its_way_goes_into_the_next(tm
 
 async def test_a_commit_is_put_off_for_what_comes_in_the_next_turns(tmp_path: Path) -> None:
     async with gated(tmp_path) as (store, gate):
-        rows = [record(store, str(number)) for number in range(5)]  # type: ignore[arg-type]
-        for row in rows[:2]:  # two tasks are at work, so that more may come
+        busy = [record(store, f"busy-{number}") for number in range(16)]  # type: ignore[arg-type]
+        rows = [record(store, str(number)) for number in range(3)]  # type: ignore[arg-type]
+        for row in busy:
             await store.claim(Claim(row))
         gate.commits.clear()
 
@@ -105,19 +106,22 @@ async def test_a_commit_is_put_off_for_what_comes_in_the_next_turns(tmp_path: Pa
                 await anyio.lowlevel.checkpoint()
             await store.claim(Claim(row))
 
-        await together(*[partial(later, row, turns) for turns, row in zip((0, 2, 4), rows[2:], strict=True)])
+        await together(*[partial(later, row, turns) for turns, row in zip((0, 2, 4), rows, strict=True)])
         assert [level for level, _ in gate.commits] == ["FULL"]
 
 
-async def test_enough_jobs_wait_for_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_async_engine, "TURNS", 1_000_000_000)
+@pytest.mark.parametrize(("at_work", "enough"), [(16, 4), (8 * _async_engine.ENOUGH, _async_engine.ENOUGH)])
+async def test_enough_jobs_wait_for_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_work: int, enough: int
+) -> None:
     async with gated(tmp_path) as (store, gate):
-        rows = [record(store, str(number)) for number in range(_async_engine.ENOUGH + 2)]  # type: ignore[arg-type]
-        for row in rows[:2]:
-            await store.claim(Claim(row))
+        busy = [record(store, f"busy-{number}") for number in range(at_work)]  # type: ignore[arg-type]
+        await together(*[partial(store.claim, Claim(row)) for row in busy])
+        monkeypatch.setattr(_async_engine, "TURNS", 1_000_000_000)
+        rows = [record(store, str(number)) for number in range(enough)]  # type: ignore[arg-type]
         gate.commits.clear()
         with anyio.fail_after(60):
-            await together(*[partial(store.claim, Claim(row)) for row in rows[2:]])
+            await together(*[partial(store.claim, Claim(row)) for row in rows])
         assert [level for level, _ in gate.commits] == ["FULL"]
 
 

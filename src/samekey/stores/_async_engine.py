@@ -6,7 +6,7 @@ and it is handed over with `_mutex` held. What comes in the meantime queues, and
 commit that does not sync anything is made on the loop.
 
 Where several tasks write, a commit is put off for a few turns of the loop, so that it is shared by more of them. A turn
-takes as long as what there is to do in it: on an idle loop it is next to nothing, and on a busy one nobody is late.
+takes as long as what there is to do in it: on an idle loop it is next to nothing, and a busy one has no time to wait.
 
 A *flight* is what the worker has and has not finished. Nothing else touches the connection then. A flight ends in the
 worker's thread, whatever has become of the loop and of the tasks that wait for it; the loop is only told.
@@ -32,10 +32,11 @@ from samekey.stores._worker import Worker
 T = TypeVar("T")
 
 TURNS: Final = 8
-"""Turns of the loop that a commit is put off for others to come."""
+"""Turns of the loop that a commit is put off for others to come, at most."""
 
+SHARE: Final = 4
 ENOUGH: Final = 32
-"""Jobs that wait for no others."""
+"""How many jobs wait for no others: so many, or as many as one in `SHARE` of the tasks that are at work."""
 
 _NO_MARK: Final = UNDER_WAY
 """Stands for the mark of a last commit that there was not: whatever comes next may sync."""
@@ -88,6 +89,7 @@ class AsyncEngine(Database):
         self._inside = 0
         self._flights = 0
         self._due = False
+        self._enough = 0
         self._worker = Worker()
         self._patient = True
         self._mark = _NO_MARK
@@ -115,14 +117,14 @@ class AsyncEngine(Database):
 
     # --- writing ---------------------------------------------------------------------------------------------
 
-    async def perform(self, plan: Plan[T], *, alone: bool = True, apart: bool = False) -> T:
+    async def perform(self, plan: Plan[T], *, at_work: int = 1, apart: bool = False) -> T:
         """Runs a plan in a transaction of its own or one that is shared; returns after its commit.
 
         Cancelled, it has happened whole or not at all, and is undone where the plan says how.
 
         Args:
             plan: what to run.
-            alone: whether no other writer is to be expected soon; else its commit is put off for `TURNS`.
+            at_work: how many tasks write something soon, this one included; with others, its commit is put off.
             apart: whether it may take long, so that nothing of it is done on the loop.
         """
         loop = self._enter()
@@ -130,9 +132,10 @@ class AsyncEngine(Database):
             job = _Errand(plan, apart=apart)
             try:
                 self._queue.append(job)
-                if alone:
+                if at_work <= 1:
                     self._pump()
                 else:
+                    self._enough = min(at_work // SHARE, ENOUGH)
                     self._pump_soon(loop)
                 if not job.done:
                     job.waker = loop.waker()
@@ -156,7 +159,7 @@ class AsyncEngine(Database):
     def _pump_late(self, loop: _loops.Loop, turns: int) -> None:
         if self._loop != loop:
             return
-        if turns > 1 and len(self._queue) < ENOUGH:
+        if turns > 1 and len(self._queue) < self._enough:
             loop.soon(partial(self._pump_late, loop, turns - 1))
         else:
             self._due = False

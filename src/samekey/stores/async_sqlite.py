@@ -200,7 +200,7 @@ class AsyncSQLiteStore(Unpicklable):
 
     async def _perform(self, plan: Plan[T], *, apart: bool = False) -> T | Existing:
         me = await self._me()
-        answer: T | Found = await self._engine.perform(plan, alone=len(me.running) <= 1, apart=apart)
+        answer: T | Found = await self._engine.perform(plan, at_work=len(me.running), apart=apart)
         self._engine.keeper.note(plan.pages, erased=plan.erased)
         if isinstance(answer, Found):
             return await self._existing(answer)
