@@ -27,6 +27,21 @@ create_order = samekey.Operation("create_order", scope=("order",), reference="/i
 Wire = Callable[..., Any]
 
 
+class VendorError(Exception):
+    """What an SDK wraps everything in."""
+
+
+def vendor_post(client: Any, *, times: int = 3, **options: Any) -> Any:
+    """An SDK's call: retries whatever is raised, with a key of its own each time, and wraps it in the end."""
+    headers = {"Idempotency-Key": f"vendor-{times}", "X-Retry-Count": str(times)}
+    try:
+        return client.post("/orders", json=BODY, headers=headers, **options)
+    except Exception as error:
+        if times > 1:
+            return vendor_post(client, times=times - 1, **options)
+        raise VendorError("connection error") from error
+
+
 @pytest.fixture(params=[httpx, httpx2], ids=["httpx", "httpx2"])
 def library(request: pytest.FixtureRequest) -> ModuleType:
     """One of the two."""
