@@ -102,9 +102,9 @@ class _Answer:
 
     def leave(self) -> None:
         """Puts it where the library's own `read()` would."""
-        content = self._response._content = b"".join(self._parts)  # noqa: SLF001
+        content = self._response._content = b"".join(self._parts)  # noqa: SLF001 (there is no public way to it)
         if self.plain:
-            self._response._num_bytes_downloaded = len(content)  # noqa: SLF001
+            self._response._num_bytes_downloaded = len(content)  # noqa: SLF001 (the same)
 
 
 class _Pieces:
