@@ -15,8 +15,9 @@ from samekey.stores import _sql
 from samekey.stores._connection import Connect, Connection, read_write
 from samekey.stores._creation import is_bound, open_database, refuse_foreign, settle_secret
 from samekey.stores._errors import NOTHING_SENT, from_os, from_sqlite
-from samekey.stores._files import Files, inode_of, make_directory, refuse_unfit
+from samekey.stores._files import Files, make_directory, refuse_unfit
 from samekey.stores._fork import forget_in_child, quiet_at_fork
+from samekey.stores._inodes import Inode, inode_of
 from samekey.stores._keeper import Keeper
 from samekey.stores._locks import UNDER_WAY, FileLock
 
@@ -33,7 +34,7 @@ _KEEPER_BUSY_MS: Final = 100
 
 # Connections that a child inherited from the middle of a transaction, by the database's inode. They are the parent's:
 # never used, never closed, so never collected.
-_inherited: Final[dict[tuple[int, int] | None, list[Connection]]] = {}
+_inherited: Final[dict[Inode | None, list[Connection]]] = {}
 
 
 class Job(Generic[T]):
@@ -75,8 +76,8 @@ class Database:
         self._mutex = threading.Lock()
         self._mutex_apart = threading.Lock()
         self._level = ""
-        self._inode: tuple[int, int] | None = None
-        self._log_inode: tuple[int, int] | None = None
+        self._inode: Inode | None = None
+        self._log_inode: Inode | None = None
         self._unsynced = False
         self.scope_names: dict[str, tuple[str, ...]] = {}
 

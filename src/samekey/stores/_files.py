@@ -152,15 +152,6 @@ def _lstat(path: str) -> os.stat_result | None:
         return None
 
 
-def inode_of(path: str) -> tuple[int, int] | None:
-    """Device and inode, or None if nothing is there."""
-    try:
-        found = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return found.st_dev, found.st_ino
-
-
 def _stat(path: str) -> os.stat_result | None:
     try:
         return os.stat(path)
