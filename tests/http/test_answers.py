@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 import pytest
 
 from samekey.http import bounded, moulds
-from samekey.http.exchange import Exchange, exchange
+from samekey.http.exchange import Exchange, exchange, exchange_async
 from samekey.http.library import library_of
-from tests.http.conftest import NOW, attempt, prepared
+from tests.http.conftest import NOW, TRUST, attempt, prepared
 from tests.http.servers import Peer, Server, answering
 
 Connect = Callable[..., Any]
@@ -144,3 +145,136 @@ def test_a_hook_that_is_added_later_counts(connect: Connect) -> None:
     assert cast(client).alone
     client.event_hooks = {"request": [lambda _request: None]}
     assert not cast(client).alone
+
+
+# --- sent by the shortest way --------------------------------------------------------------------------------
+
+
+def facts(response: Any) -> dict[str, Any]:
+    """All that a caller can ask of a response, but for what differs between two exchanges."""
+    return {
+        "status": response.status_code,
+        "headers": [(name, value) for name, value in response.headers.raw if name.lower() != b"date"],
+        "content": response.content,
+        "history": response.history,
+        "next": response.next_request and (response.next_request.method, str(response.next_request.url)),
+        "request": (response.request.method, str(response.request.url), response.request.content),
+        "elapsed": response.elapsed > timedelta(0),
+        "encoding": (response.encoding, response.default_encoding),
+        "version": (response.http_version, response.reason_phrase),
+        "cookies": dict(response.cookies),
+        "ended": (response.is_closed, response.is_stream_consumed, response.num_bytes_downloaded),
+    }
+
+
+def bringing(answer: bytes) -> Callable[[Peer], None]:
+    def serve(peer: Peer) -> None:
+        while peer.read_request():
+            peer.send(answer)
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"id": 7}',
+        b"HTTP/1.1 204 No Content\r\nSet-Cookie: seen=yes\r\n\r\n",
+        b"HTTP/1.1 307 Away\r\nLocation: /elsewhere\r\nContent-Length: 2\r\n\r\nno",
+        b"HTTP/1.1 303 See Other\r\nLocation: /there\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ntold\r\n0\r\n\r\n",
+    ],
+    ids=["made", "cookie", "moved", "see other", "failed"],
+)
+def test_its_response_is_as_the_clients_own_method_leaves_it(
+    connect: Connect, answer: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="httpx")
+    caplog.set_level("INFO", logger="httpx2")
+    with Server(bringing(answer)) as server:
+        client = connect(base_url=server.url)
+        ready = cast(client)
+        assert ready.alone
+        short = told(client, ready, [])
+        told_short, cookies = [record.message for record in caplog.records], dict(client.cookies)
+        caplog.clear()
+        client.cookies.clear()
+        again = client.build_request("POST", "/orders", json={"total": "2"})
+        long: Any = client.send(again, auth=None, follow_redirects=False)
+    assert short.error is None
+    assert facts(short.native) == facts(long)
+    assert told_short == [record.message for record in caplog.records] != []
+    assert cookies == dict(client.cookies)
+
+
+def test_so_is_that_of_an_asynchronous_client(module: Any) -> None:
+    async def both(url: str) -> tuple[Any, Any]:
+        async with module.AsyncClient(base_url=url, verify=TRUST) as client:
+            ready = cast(client)
+            assert ready.alone
+            short = await exchange_async(
+                library_of(client),
+                client,
+                ready.request,
+                auth=ready.auth,
+                clock=lambda: NOW,
+                not_after=NOW + timedelta(seconds=60),
+                alone=True,
+            )
+            again = client.build_request("POST", "/orders", json={"total": "2"})
+            return short.native, await client.send(again, auth=None, follow_redirects=False)
+
+    with Server(bringing(b"HTTP/1.1 302 Found\r\nLocation: /there\r\nContent-Length: 2\r\n\r\nno")) as server:
+        short, long = asyncio.run(both(server.url))
+    assert facts(short) == facts(long)
+    assert short.next_request is not None
+
+
+def test_a_redirect_to_nowhere_may_have_been_sent(connect: Connect) -> None:
+    answer = b"HTTP/1.1 302 Found\r\nLocation: http://:bad:port\r\nContent-Length: 0\r\n\r\n"
+    with Server(bringing(answer)) as server:
+        client = connect(base_url=server.url)
+        ready = cast(client)
+        done = told(client, ready, [])
+    assert ready.alone
+    assert done.reply is None
+    assert done.failure is not None
+    assert done.failure.sent
+
+
+def test_a_closed_client_sends_nothing(module: Any) -> None:
+    with Server(answering) as server:
+        client = module.Client(base_url=server.url)
+        ready = cast(client)
+        client.close()
+        done = told(client, ready, [])
+        assert server.connections == 0
+    assert ready.alone
+    assert done.failure is not None
+    assert not done.failure.sent
+    assert isinstance(done.error, RuntimeError)
+
+
+@pytest.mark.parametrize("where", ["class", "object"])
+def test_who_puts_a_send_of_his_own_in_its_place_sees_each_request(
+    connect: Connect, module: Any, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """As tracers do, at any time."""
+    seen: list[str] = []
+    usual = module.Client.send
+
+    def send(self: Any, request: Any, **options: Any) -> Any:
+        seen.append(str(request.url.path))
+        return usual(self, request, **options)
+
+    with Server(answering) as server:
+        client = connect(base_url=server.url)
+        assert cast(client).alone
+        if where == "class":
+            monkeypatch.setattr(module.Client, "send", send)
+        else:
+            monkeypatch.setattr(client, "send", lambda request, **options: send(client, request, **options))
+        ready = cast(client)
+        assert told(client, ready, []).reply is not None
+    assert not ready.alone
+    assert seen == ["/orders"]

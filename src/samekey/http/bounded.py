@@ -20,15 +20,28 @@ PIECE_BYTES: Final = 4096
 formats can become ten thousand times as long."""
 
 
-def send(library: Library[Any, Any], client: Any, request: Any, *, auth: Any) -> Any:
+def send(library: Library[Any, Any], client: Any, request: Any, *, auth: Any, alone: bool = False) -> Any:
     """Sends a request and reads its answer.
+
+    Args:
+        library: the client's library.
+        client: the client that sends it.
+        request: the native request.
+        auth: as for `client.send`.
+        alone: `Prepared.alone`: there is no authentication to go through, no hook to call and no redirect to follow, which
+            is all that `client.send` has around the one statement that sends.
 
     Raises:
         AnswerTooLongError: it has more bytes than the client takes, decoded.
         Exception: whatever the library raises.
     """
-    response = client.send(request, auth=auth, follow_redirects=False, stream=True)
+    if alone and not client.is_closed:
+        response = client._send_single_request(request)  # noqa: SLF001 (there is no public way to it)
+    else:
+        response = client.send(request, auth=auth, follow_redirects=False, stream=True)
     try:
+        if alone:
+            _come_back(client, request, response)
         _read(library.module, response, most_of(client))
     except BaseException:
         response.close()
@@ -36,15 +49,27 @@ def send(library: Library[Any, Any], client: Any, request: Any, *, auth: Any) ->
     return response
 
 
-async def send_async(library: Library[Any, Any], client: Any, request: Any, *, auth: Any) -> Any:
+async def send_async(library: Library[Any, Any], client: Any, request: Any, *, auth: Any, alone: bool = False) -> Any:
     """As `send`, for an asynchronous client."""
-    response = await client.send(request, auth=auth, follow_redirects=False, stream=True)
+    if alone and not client.is_closed:
+        response = await client._send_single_request(request)  # noqa: SLF001 (as above)
+    else:
+        response = await client.send(request, auth=auth, follow_redirects=False, stream=True)
     try:
+        if alone:
+            _come_back(client, request, response)
         await _read_async(library.module, response, most_of(client))
     except BaseException:
         await response.aclose()
         raise
     return response
+
+
+def _come_back(client: Any, request: Any, response: Any) -> None:
+    """Leaves on a response what `client.send` would."""
+    response.history = []
+    if response.has_redirect_location:
+        response.next_request = client._build_redirect_request(request, response)  # noqa: SLF001 (as above)
 
 
 def _read(module: Any, response: Any, most: int) -> None:

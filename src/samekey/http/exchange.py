@@ -62,7 +62,7 @@ def exchange(
         not_after: no byte is written at or after this time.
         timeout: seconds left; no single time-out of the request is longer.
         fresh_connection: whether to refuse connections that were used before. HTTP/1.1 only.
-        alone: `Prepared.alone`: when its answer has begun, there is nothing more to watch.
+        alone: `Prepared.alone`: it is sent by the shortest way, and when its answer has begun, there is nothing more to watch.
         meanwhile: something to do when the request is out and the answer is awaited. It must not raise.
     """
     watch = Watch(request, clock, not_after, fresh=fresh_connection, alone=alone, meanwhile=meanwhile)
@@ -73,7 +73,7 @@ def exchange(
     try:
         while True:
             try:
-                response = bounded.send(library, client, request, auth=auth)
+                response = bounded.send(library, client, request, auth=auth, alone=alone)
             except Reused:
                 watch.again()
             else:
@@ -114,7 +114,7 @@ async def exchange_async(
     try:
         while True:
             try:
-                response = await bounded.send_async(library, client, request, auth=auth)
+                response = await bounded.send_async(library, client, request, auth=auth, alone=alone)
             except Reused:
                 watch.again()
             else:

@@ -41,6 +41,7 @@ class _Mould:
         timeouts: the client's time-outs of that time.
         first: the facts of the first one.
         alone: whether nothing but the library's own code takes the request and sends it.
+        send: the library's method of that time that does; who puts another in its place wants to see each request.
     """
 
     base: Any
@@ -50,6 +51,7 @@ class _Mould:
     timeouts: dict[str, Any]
     first: Outgoing
     alone: bool
+    send: Any
 
 
 Key = tuple[Any, ...]
@@ -107,7 +109,7 @@ def cast(
             credentials=first.credentials,
             attempt_seconds=(first.attempt_seconds if timeouts == mould.timeouts else checks.attempt_seconds(timeouts)),
         ),
-        mould.alone and not any(client.event_hooks.values()),
+        mould.alone and getattr(client.send, "__func__", None) is mould.send and not any(client.event_hooks.values()),
     )
 
 
@@ -121,7 +123,8 @@ def keep(library: Library[Any, Any], client: Any, key: Key, request: Any, outgoi
     timeouts = client.timeout.as_dict()
     auth = module.Auth()
     alone = silence_proves(library, client, request, auth, None)
-    mould = _Mould(client.base_url, url, module.Headers(raw[:-1]), auth, dict(timeouts), outgoing, alone)
+    fields = module.Headers(raw[:-1])
+    mould = _Mould(client.base_url, url, fields, auth, dict(timeouts), outgoing, alone, type(client).send)
     again = _pour(module, mould, outgoing.method, outgoing.body, timeouts)
     if _is_same(module, again, request) and all(name.isascii() and value.isascii() for name, value in raw):
         if len(_moulds) >= MOST:
