@@ -8,9 +8,34 @@ BOMBS = "tests/security/test_bombs.py"
 CANARIES = "tests/security/test_canaries.py"
 OTEL = "tests/telemetry/test_otel.py"
 STATS = "tests/cli/test_stats.py"
+ANSWERS = "tests/http/test_answers.py"
 FILES = "stores/_files.py"
 
 SECURITY = (
+    guard(
+        "short_way_closed",
+        "a closed client sends nothing by the short way either",
+        "http/bounded.py",
+        "    if alone and not client.is_closed:\n        response = client.",
+        "    if alone:\n        response = client.",
+        ANSWERS,
+    ),
+    guard(
+        "short_way_seen",
+        "who puts a send of his own into the client sees each request",
+        "http/moulds.py",
+        'mould.alone and getattr(client.send, "__func__", None) is mould.send and not',
+        "mould.alone and not",
+        ANSWERS,
+    ),
+    guard(
+        "short_way_response",
+        "a redirect that was not followed is on the response",
+        "http/bounded.py",
+        "    if response.has_redirect_location:\n",
+        "    if response is None:\n",
+        ANSWERS,
+    ),
     guard(
         "sealed_request",
         "a frozen request is encrypted before it is stored",

@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,28 @@ def fresh() -> Iterator[None]:
     _inodes._statx.cache_clear()
 
 
-def by_stat(path: str) -> tuple[int, int]:
-    found = os.stat(path)
-    return found.st_dev, found.st_ino
-
-
-@pytest.mark.parametrize("path", ["/", "/dev/null", "/proc/self/status", "/dev/shm", sys.executable])  # noqa: S108
-def test_device_and_inode_are_those_of_stat(path: str) -> None:
+@pytest.mark.parametrize("path", ["/", "/dev/null", "/proc/self/status", "/proc/self", sys.executable])
+def test_they_are_those_of_stat(path: str) -> None:
     if not os.path.exists(path):
         pytest.skip(f"no {path} here")
-    assert _inodes.inode_of(path) == by_stat(path)
+    found = os.stat(path)
+    assert _inodes.inode_of(path) == (found.st_dev, found.st_ino)
+    asked = _inodes.asker(path)()
+    assert asked in {(found.st_ino, os.major(found.st_dev), os.minor(found.st_dev)), (found.st_dev, found.st_ino)}
+
+
+def test_another_file_at_the_same_path_is_another(tmp_path: Path) -> None:
+    path, other = tmp_path / "log", tmp_path / "other"
+    ask = _inodes.asker(str(path))
+    assert ask() is None
+    path.touch()
+    other.touch()
+    first = ask()
+    assert first == ask() is not None
+    other.rename(path)
+    assert ask() not in {first, None}
+    path.unlink()
+    assert ask() is None
 
 
 def test_links_are_followed_and_names_may_be_odd(tmp_path: Path) -> None:
@@ -44,21 +57,24 @@ def test_links_are_followed_and_names_may_be_odd(tmp_path: Path) -> None:
         pass
     link = tmp_path / "link"
     link.symlink_to(odd)
-    assert _inodes.inode_of(odd) == _inodes.inode_of(str(link)) == by_stat(odd)
+    assert _inodes.inode_of(odd) == _inodes.inode_of(str(link)) is not None
+    assert _inodes.asker(odd)() == _inodes.asker(str(link))() is not None
 
 
 def test_nothing_there_is_none(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert _inodes.inode_of(str(tmp_path / "missing")) is None
-    assert _inodes.inode_of(str(tmp_path / "file" / "beyond")) is None
+    for path in (str(tmp_path / "missing"), str(tmp_path / "file" / "beyond")):
+        assert _inodes.inode_of(path) is None
+        assert _inodes.asker(path)() is None
 
 
 def test_what_a_path_is_to_blame_for_is_told_as_by_stat(tmp_path: Path) -> None:
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
-    with pytest.raises(OSError, match="loop") as caught:
-        _inodes.inode_of(str(loop))
-    assert caught.value.errno == errno.ELOOP
+    for ask in (partial(_inodes.inode_of, str(loop)), _inodes.asker(str(loop))):
+        with pytest.raises(OSError, match="loop") as caught:
+            ask()
+        assert caught.value.errno == errno.ELOOP
 
 
 @linux
@@ -67,24 +83,22 @@ def test_what_a_path_is_to_blame_for_is_told_as_by_stat(tmp_path: Path) -> None:
 def test_where_statx_is_not_to_be_had_stat_tells(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str) -> None:
     import ctypes
 
-    class Call:
-        argtypes: Any = None
-
-        def __call__(self, *_: object) -> int:
-            ctypes.set_errno(errno.EPERM)  # as old sandboxes answer what they do not know
-            return -1
+    def forbidden(*_: object) -> int:
+        ctypes.set_errno(errno.EPERM)  # as old sandboxes answer what they do not know
+        return -1
 
     class Library:
         def __init__(self, *_: object, **__: object) -> None:
             if kind == "forbidden":
-                self.statx = Call()
+                self.statx = forbidden
 
     monkeypatch.setattr(ctypes, "CDLL", Library)
     path = str(tmp_path / "file")
-    assert _inodes.inode_of(path) is None
+    ask = _inodes.asker(path)
+    assert ask() is None
     with open(path, "wb"):
         pass
-    assert _inodes.inode_of(path) == by_stat(path)
+    assert ask() == _inodes.inode_of(path) is not None
 
 
 @linux
@@ -105,4 +119,4 @@ def test_an_action_asks_for_no_times_of_the_log(tmp_path: Path, monkeypatch: pyt
         assert isinstance(store.claim(Claim(row)), Claimed)
         store.settle(settlement(row))
     store.close()
-    assert asked == []
+    assert [path for path in asked if path.endswith("-wal")] == []

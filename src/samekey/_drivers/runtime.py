@@ -4,11 +4,11 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -56,10 +56,8 @@ def boot_id() -> str | None:
 
 _BOOT_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
-
-def boot_clock() -> float:
-    """The machine's seconds since boot."""
-    return time.clock_gettime(_BOOT_CLOCK)
+boot_clock: Final[Callable[[], float]] = partial(time.clock_gettime, _BOOT_CLOCK)
+"""The machine's seconds since boot."""
 
 
 class SystemClocks:
@@ -67,8 +65,10 @@ class SystemClocks:
 
     def now(self) -> Moment:
         """The clocks, and the luck of the moment."""
-        boot_time = boot_clock() if TESTMODE.clock is None else TESTMODE.clock.boot_time()
-        return Moment(self.wall(), boot_id(), boot_time, random.random())  # noqa: S311 - jitter
+        pretended = TESTMODE.clock
+        if pretended is None:
+            return Moment(datetime.now(UTC), boot_id(), boot_clock(), random.random())  # noqa: S311 - jitter
+        return Moment(pretended.wall(), boot_id(), pretended.boot_time(), random.random())  # noqa: S311 - jitter
 
     def wall(self) -> datetime:
         """The wall clock alone, UTC."""

@@ -17,7 +17,7 @@ from samekey.stores._creation import is_bound, open_database, refuse_foreign, se
 from samekey.stores._errors import NOTHING_SENT, from_os, from_sqlite
 from samekey.stores._files import Files, make_directory, refuse_unfit
 from samekey.stores._fork import forget_in_child, quiet_at_fork
-from samekey.stores._inodes import Inode, inode_of
+from samekey.stores._inodes import Inode, asker, inode_of
 from samekey.stores._keeper import Keeper
 from samekey.stores._locks import UNDER_WAY, FileLock
 
@@ -59,7 +59,7 @@ class Database:
 
     def __init__(self, files: Files, connect: Connect) -> None:
         self.files = files
-        self._log = files.log
+        self._log_now = asker(files.log)
         self._connect = connect
         self._connection: Connection | None = None
         self._apart: Connection | None = None
@@ -273,8 +273,8 @@ class Database:
     def _is_in_place(self) -> bool:
         """Whether database and log are still the files that were opened: SQLite writes into deleted ones too."""
         if self._log_inode is None:
-            self._log_inode = inode_of(self._log)
-        elif inode_of(self._log) != self._log_inode:
+            self._log_inode = self._log_now()
+        elif self._log_now() != self._log_inode:
             return False
         return inode_of(self.files.database) == self._inode
 

@@ -1,4 +1,4 @@
-"""Which file stands behind a path: asked before each claim, so without asking for the file's times.
+"""Which file stands behind a path. For the log that is asked before each claim, so without asking for the file's times.
 
 Linux 6.13 and later notes on a file that somebody has asked for its times, and writes the next change of it with a time of
 its own, so that the asker can tell; for the log of a store that meant an inode more to write before each sync, a fourth of
@@ -11,10 +11,10 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
-Inode = tuple[int, int]
-"""Device and inode: two numbers that together name a file."""
+Inode = tuple[int, ...]
+"""Names a file by numbers; to be compared with those of the same way to ask."""
 
 _HERE: Final = -100
 """AT_FDCWD: a path is relative to the current directory."""
@@ -29,11 +29,6 @@ _NOTHING_THERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 def inode_of(path: str) -> Inode | None:
     """Device and inode, or None if nothing is there."""
-    statx = _statx()
-    return _by_stat(path) if statx is None else statx(path)
-
-
-def _by_stat(path: str) -> Inode | None:
     try:
         found = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -41,26 +36,41 @@ def _by_stat(path: str) -> Inode | None:
     return found.st_dev, found.st_ino
 
 
+def asker(path: str) -> Callable[[], Inode | None]:
+    """A function that says which file is there now, and asks for no times of it where the system can do that.
+
+    It belongs to one thread at a time.
+    """
+    way = _statx()
+    if way is None:
+        return lambda: inode_of(path)
+    call, last_error = way
+    place, found, unpack = os.fsencode(path), bytearray(_SIZE), _FIELDS.unpack_from
+    address = _address_of(found)
+
+    def ask() -> Inode | None:
+        if call(_HERE, place, 0, _INODE, address) == 0:
+            return unpack(found)
+        # Some sandboxes forbid it; what the path itself is to blame for, `os.stat` tells.
+        return None if last_error() in _NOTHING_THERE else inode_of(path)
+
+    return ask
+
+
 @cache
-def _statx() -> Callable[[str], Inode | None] | None:
-    """The way over `statx`, where the C library has it."""
+def _statx() -> tuple[Callable[..., int], Callable[[], int]] | None:
+    """The function of the C library, if it has one, and what tells why it failed."""
     if sys.platform != "linux":
         return None
     import ctypes  # here, for it takes longer than most of what a store imports
 
     try:
-        call = ctypes.CDLL(None, use_errno=True).statx
+        return ctypes.CDLL(None, use_errno=True).statx, ctypes.get_errno
     except (AttributeError, OSError):
         return None
-    call.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_char_p)
-    buffer, last_error, unpack = ctypes.create_string_buffer, ctypes.get_errno, _FIELDS.unpack_from
 
-    def ask(path: str) -> Inode | None:
-        found = buffer(_SIZE)
-        if call(_HERE, os.fsencode(path), 0, _INODE, found) == 0:
-            inode, major, minor = unpack(found)
-            return os.makedev(major, minor), inode
-        # Some sandboxes forbid it; what the path itself is to blame for, `os.stat` tells.
-        return None if last_error() in _NOTHING_THERE else _by_stat(path)
 
-    return ask
+def _address_of(room: bytearray) -> Any:
+    import ctypes
+
+    return ctypes.byref(ctypes.c_char.from_buffer(room))
