@@ -92,7 +92,9 @@ class Counted:
 class AsyncSamekey:
     """samekey over `AsyncSQLiteStore`: claims (FULL), POSTs, settles with the answer (NORMAL)."""
 
-    def __init__(self, url: str, directory: Path, *, library: Any = None, slower: float = 0.0) -> None:
+    def __init__(
+        self, url: str, directory: Path, *, library: Any = None, made: Any = None, slower: float = 0.0
+    ) -> None:
         import samekey
         from samekey.stores import AsyncSQLiteStore
 
@@ -102,7 +104,7 @@ class AsyncSamekey:
         http: Any = AsyncHttpx(url, directory, library=library).client if library else None
         self.http = http
         self.client: Any = samekey.AsyncClient(
-            "" if library else url, window=timedelta(days=1), store=self.store, http=http
+            "" if library else url, window=timedelta(days=1), store=self.store, http=http or made
         )
         self.operation = samekey.Operation("create_order", scope=("customer", "cart"), reference="/id")
 
@@ -143,9 +145,11 @@ CONTENDERS: dict[str, Callable[[str, Path], AsyncContender]] = {
     "samekey (sync)": partial(Sync, of=Samekey),
     "httpx, default": AsyncHttpx,
     "httpx, in pools": Pooled,
-    "httpx2": partial(AsyncHttpx, library=httpx2),
+    "httpx2, default": partial(AsyncHttpx, library=httpx2),
+    "httpx2, in pools": partial(Pooled, library=httpx2),
     "samekey, httpx": AsyncSamekey,
-    "samekey, httpx2": partial(AsyncSamekey, library=httpx2),
+    "samekey, httpx2": partial(AsyncSamekey, made=httpx2.AsyncClient),
+    "samekey, a given httpx2": partial(AsyncSamekey, library=httpx2),
     "samekey, httpx, fsync + 2 ms": partial(AsyncSamekey, slower=SLOW_FSYNC),
-    "samekey, httpx2, fsync + 2 ms": partial(AsyncSamekey, library=httpx2, slower=SLOW_FSYNC),
+    "samekey, httpx2, fsync + 2 ms": partial(AsyncSamekey, made=httpx2.AsyncClient, slower=SLOW_FSYNC),
 }

@@ -2,8 +2,8 @@
 
 Each contender has a process of its own. In each round all of them make the same number of actions at each concurrency,
 one contender after the other in shuffled order; figures are medians over the rounds, ratios are medians of the ratios
-within a round. "In pools" is a plain client over the transport of the one that samekey builds; "default" and httpx2 are
-clients as they come, and "samekey, httpx2" is given such a one. Every samekey action is durable against a power loss
+within a round. "In pools" is a plain client over the transport of the one that samekey builds; "default" is a client as
+it comes, and "samekey, a given httpx2" is given such a one. Every samekey action is durable against a power loss
 before it is sent. Exits with 1 if a bar does not hold.
 """
 
@@ -148,7 +148,8 @@ def cost(laps: Laps, name: str, plain: str) -> float:
 def bars(laps: Laps, concurrent: tuple[int, ...]) -> list[Bar]:
     found = []
     if 64 in concurrent:
-        for library, plain in (("httpx", "httpx, in pools"), ("httpx2", "httpx2")):
+        for library in ("httpx", "httpx2"):
+            plain = f"{library}, in pools"
             found.append(
                 Bar(
                     f"64 at once, samekey ÷ plain {library}, the same transport",

@@ -54,11 +54,11 @@ class AsyncClient(ClientBase["AsyncEngine[Any, ResponseT]"], Generic[ResponseT])
         secret: what keys are derived from, for a fleet; else `SAMEKEY_SECRET`; else the store's own.
         encryption: the key with which requests and answers are encrypted before they are stored (`samekey[crypto]`), or
             several, the newest first; else `SAMEKEY_ENCRYPTION_KEY`; else they are not.
-        http: an `httpx.AsyncClient` or `httpx2.AsyncClient` to send with. It is not closed.
+        http: an `httpx.AsyncClient` or `httpx2.AsyncClient` to send with, which is not closed; or such a class, for one to be made of.
         keep: whether answers are stored whole ("response") or by reference only.
         freeze: whether requests are stored while unsettled ("request") or not ("nothing").
         timeout: as in httpx; every part must have a limit.
-        **httpx_client_options: for the `httpx.AsyncClient` that is built.
+        **httpx_client_options: for the `httpx.AsyncClient` (or what `http` says) that is built.
 
     Raises:
         UsageError: an argument is wrong, or nobody has said what the API does with keys.
@@ -77,7 +77,7 @@ class AsyncClient(ClientBase["AsyncEngine[Any, ResponseT]"], Generic[ResponseT])
         actor: str = "default",
         secret: str | bytes | None = None,
         encryption: Keys | None = None,
-        http: httpx.AsyncClient | None = None,
+        http: httpx.AsyncClient | type[httpx.AsyncClient] | None = None,
         keep: Literal["response", "reference"] = "response",
         freeze: Literal["request", "nothing"] = "request",
         timeout: httpx.Timeout | float = ...,
@@ -99,6 +99,25 @@ class AsyncClient(ClientBase["AsyncEngine[Any, ResponseT]"], Generic[ResponseT])
         http: httpx2.AsyncClient,
         keep: Literal["response", "reference"] = "response",
         freeze: Literal["request", "nothing"] = "request",
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: AsyncClient[httpx2.Response],
+        base_url: str | httpx2.URL = "",
+        *,
+        provider: ProviderName | Provider | None = None,
+        window: timedelta | None = None,
+        operations: Iterable[Operation] = (),
+        store: AsyncStore | str | os.PathLike[str] | None = None,
+        retry: RetryPolicy = ...,
+        actor: str = "default",
+        secret: str | bytes | None = None,
+        encryption: Keys | None = None,
+        http: type[httpx2.AsyncClient],
+        keep: Literal["response", "reference"] = "response",
+        freeze: Literal["request", "nothing"] = "request",
+        timeout: httpx2.Timeout | float = ...,
+        **httpx_client_options: Any,
     ) -> None: ...
     def __init__(
         self,

@@ -19,7 +19,7 @@ from samekey.http.urls import origin_of, shown
 from samekey.providers import choose
 from samekey.providers.facts import span
 from samekey.reconcile import looks_up
-from samekey.settings import Operations, check_choices, check_lease, http_client
+from samekey.settings import Operations, check_choices, check_lease, http_client, is_made
 from samekey.stores import AsyncStore, Store
 from samekey.unpicklable import Unpicklable
 
@@ -72,9 +72,10 @@ class ClientBase(Unpicklable, Generic[GroundT]):
     ) -> None:
         check_choices(keep=keep, freeze=freeze, actor=actor, retry=retry, window=window)
         self._operations = Operations(operations, actor)
-        self._provider = choose(provider, window, str(base_url or getattr(http, "base_url", "")))
+        made = is_made(http)
+        self._provider = choose(provider, window, str(base_url or ("" if made else getattr(http, "base_url", ""))))
         self._library, self._http = http_client(base_url, http, timeout, options, asynchronous=asynchronous)
-        self._owns_http = http is None
+        self._owns_http = made
         self._owns_store = store is None or isinstance(store, str | os.PathLike)
         self._window = window
 

@@ -15,7 +15,7 @@ from samekey.contracts import Operation, RetryPolicy
 from samekey.errors import UsageError
 from samekey.http.checks import attempt_seconds
 from samekey.http.guard import build_client, check_client
-from samekey.http.library import HTTPX, HTTPX_ASYNC, Library, library_of
+from samekey.http.library import HTTPX, HTTPX_ASYNC, Library, library_of, library_of_class
 from samekey.stores import AsyncMemoryStore, AsyncStore, MemoryStore, Store
 
 StoreT = TypeVar("StoreT")
@@ -98,16 +98,22 @@ def check_choices(*, keep: str, freeze: str, actor: object, retry: object, windo
         raise UsageError("window= is how long the API remembers a key; give a positive timedelta.")
 
 
+def is_made(http: object) -> bool:
+    """Whether what is given as `http=` has the client below made here, and so closed here."""
+    return http is None or isinstance(http, type)
+
+
 def http_client(
     base_url: Any, http: Any, timeout: Any, options: Mapping[str, Any], *, asynchronous: bool = False
 ) -> tuple[Library[Any, Any], Any]:
-    """The HTTP library and client below: the one that is given, or one that is made.
+    """The HTTP library and client below: the one that is given, or one that is made, of the class that is given.
 
     Raises:
         UsageError: the given one cannot be used, or brings its own settings.
     """
-    if http is None:
-        ours: Library[Any, Any] = HTTPX_ASYNC if asynchronous else HTTPX
+    if is_made(http):
+        usual: Library[Any, Any] = HTTPX_ASYNC if asynchronous else HTTPX
+        ours = usual if http is None else library_of_class(http, asynchronous=asynchronous)
         return ours, build_client(ours, base_url, timeout, options)
     if options or timeout is not None:
         names = ", ".join([*options, *(["timeout"] if timeout is not None else [])])

@@ -98,16 +98,20 @@ class Flavour:
     Attributes:
         module: the HTTP library.
         backend: the event loop's; None for the synchronous client.
+        by_class: whether samekey makes the client below, of the class that it is given.
     """
 
     module: Any
     backend: str | None = None
+    by_class: bool = False
 
     def build(self, stack: ExitStack, url: str, options: dict[str, Any]) -> samekey.Client:
         """A client, closed at the end. One that brings its own HTTP client is synchronous."""
         given = dict(options)
         asynchronous = self.backend is not None
-        if self.module is not httpx:
+        if self.by_class:
+            given.setdefault("http", self.module.AsyncClient if asynchronous else self.module.Client)
+        elif self.module is not httpx:
             own = {name: given.pop(name) for name in list(given) if name not in OURS}
             own.setdefault("timeout", self.module.Timeout(30, connect=5))
             own.setdefault("verify", False)
@@ -118,7 +122,7 @@ class Flavour:
         if self.backend is None:
             return stack.enter_context(samekey.Client(url, **given))
         portal = stack.enter_context(event_loop(self.backend))
-        if "http" in given:
+        if "http" in given and not self.by_class:
             stack.callback(portal.call, given["http"].aclose)
         if isinstance(given.get("store"), MemoryStore):
             given["store"] = "memory://"
@@ -131,6 +135,7 @@ FLAVOURS = {
     "sync-httpx2": Flavour(httpx2),
     "asyncio": Flavour(httpx, "asyncio"),
     "trio-httpx2": Flavour(httpx2, "trio"),
+    "asyncio-httpx2": Flavour(httpx2, "asyncio", by_class=True),
 }
 OVER_RESPX = {"sync": Flavour(httpx), "asyncio": Flavour(httpx, "asyncio"), "trio": Flavour(httpx, "trio")}
 

@@ -133,6 +133,44 @@ def test_an_own_client_is_not_closed(server: FlakyServer, connect: Connect) -> N
         assert http.get("/orders/order_1").status_code == 200
 
 
+@pytest.mark.parametrize("module", [httpx, httpx2])
+def test_the_client_below_is_made_of_a_class(server: FlakyServer, connect: Connect, module: Any) -> None:
+    with connect(http=module.Client, headers={"X-Team": "blue"}, verify=False) as client:
+        below: Any = client.http
+        assert type(below) is module.Client
+        assert below.timeout == module.Timeout(30, connect=5)
+        with client.action(create_order, scope={"order": 1}) as action:
+            made = action.post("/orders", json=BODY)
+        assert below.get("/orders/order_1").status_code == 200
+    assert below.is_closed
+    assert type(made) is module.Response
+    assert [value for request in server.requests for name, value in request.headers if name.lower() == "x-team"] == [
+        "blue"
+    ] * 2
+
+
+class Own(httpx2.Client):
+    """What it does differently would be lost."""
+
+
+@pytest.mark.parametrize("kind", [httpx.AsyncClient, httpx2.AsyncClient, Own, httpx2.Response, dict])
+def test_another_class_is_refused(connect: Connect, kind: Any) -> None:
+    with pytest.raises(samekey.UsageError, match=rf"http=: .*{kind.__name__} is not a class to make the client of"):
+        connect(http=kind, verify=False)
+    with pytest.raises(samekey.UsageError, match=r"give httpx\.AsyncClient or httpx2\.AsyncClient, or an object"):
+        samekey.AsyncClient("https://api.shop.example", window=DAY, http=httpx2.Client)  # type: ignore[arg-type]
+
+
+def test_an_unknown_option_names_the_class(connect: Connect) -> None:
+    with pytest.raises(samekey.UsageError, match=r"httpx2\.Client cannot be built: it has no option 'tiemout'"):
+        connect(http=httpx2.Client, tiemout=3)
+
+
+def test_a_class_has_no_base_url_to_guess_a_profile_from() -> None:
+    with pytest.raises(samekey.UsageError, match="nobody has said what this API does with keys"):
+        samekey.Client(http=httpx2.Client)
+
+
 @pytest.mark.parametrize(
     "make",
     [

@@ -47,6 +47,14 @@ async def on_an_event_loop(other: httpx2.AsyncClient) -> None:
     second = samekey.AsyncClient(http=other, window=timedelta(days=1), encryption=["new", b"old"])
     async with second.action("create_order", scope={"cart": "c-9"}) as other_action:
         assert_type(await other_action.post("/orders"), httpx2.Response)
+    third = samekey.AsyncClient(
+        "https://api.shop.example", http=httpx2.AsyncClient, window=timedelta(days=1), http2=True
+    )
+    assert_type(third, samekey.AsyncClient[httpx2.Response])
+    fourth = samekey.AsyncClient(
+        "https://api.shop.example", http=httpx.AsyncClient, window=timedelta(days=1), timeout=5
+    )
+    assert_type(fourth, samekey.AsyncClient[httpx.Response])
     httpx.AsyncClient(transport=samekey.AsyncTransport(provider="increase"))
     httpx2.AsyncClient(transport=samekey.AsyncTransport(provider="increase"))
 
@@ -56,6 +64,10 @@ async def look_up_async(http: httpx.AsyncClient, record: samekey.Record) -> same
     return samekey.Found("1", response) if response.is_success else samekey.Inconclusive("no")
 
 
+assert_type(
+    samekey.Client("https://api.shop.example", http=httpx2.Client, provider="increase", timeout=httpx2.Timeout(5)),
+    samekey.Client[httpx2.Response],
+)
 samekey.Operation("create_order", reconcile=look_up_async)
 samekey.Client("https://api.shop.example", provider="stripe-v1", encryption="keyring")
 samekey.Transport(provider="increase", encryption=b"key")

@@ -63,16 +63,39 @@ def library_of(client: object) -> Library[Any, Any]:
     Raises:
         UsageError: it is a client of neither.
     """
-    for cls in type(client).__mro__:
-        module = sys.modules.get(cls.__module__.partition(".")[0])
-        if module is not None and module.__name__ in {"httpx", "httpx2"}:
-            if isinstance(client, module.AsyncClient):
-                return _library(module, module.AsyncClient)
-            if isinstance(client, module.Client):
-                return _library(module, module.Client)
+    found = _of_class(type(client))
+    if found is not None:
+        return found
     raise UsageError(
         f"http=: a {type(client).__qualname__} is not an HTTP client; give an httpx.Client or an httpx2.Client."
     )
+
+
+def library_of_class(kind: type[Any], *, asynchronous: bool) -> Library[Any, Any]:
+    """The library whose clients a class makes.
+
+    Raises:
+        UsageError: it makes none, others, or ones of the other kind.
+    """
+    found = _of_class(kind)
+    wanted = "AsyncClient" if asynchronous else "Client"
+    if found is None or found.client is not kind or kind.__name__ != wanted:
+        raise UsageError(
+            f"http=: {kind.__module__}.{kind.__qualname__} is not a class to make the client of; give httpx.{wanted} or "
+            f"httpx2.{wanted}, or an object."
+        )
+    return found
+
+
+def _of_class(kind: type[Any]) -> Library[Any, Any] | None:
+    for cls in kind.__mro__:
+        module = sys.modules.get(cls.__module__.partition(".")[0])
+        if module is not None and module.__name__ in {"httpx", "httpx2"}:
+            if issubclass(kind, module.AsyncClient):
+                return _library(module, module.AsyncClient)
+            if issubclass(kind, module.Client):
+                return _library(module, module.Client)
+    return None
 
 
 def library_named(name: str, *, asynchronous: bool = False) -> Library[Any, Any]:
