@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any
 
 import pytest
+import wrapt
 
 from samekey.http import bounded, moulds
 from samekey.http.exchange import Exchange, exchange, exchange_async
@@ -230,16 +232,15 @@ def test_so_is_that_of_an_asynchronous_client(module: Any) -> None:
     assert short.next_request is not None
 
 
-def test_a_redirect_to_nowhere_may_have_been_sent(connect: Connect) -> None:
-    answer = b"HTTP/1.1 302 Found\r\nLocation: http://:bad:port\r\nContent-Length: 0\r\n\r\n"
+def test_a_redirect_to_nowhere_is_an_answer_all_the_same(connect: Connect) -> None:
+    answer = b"HTTP/1.1 307 Away\r\nLocation: http://[::x/\r\nContent-Length: 0\r\n\r\n"
     with Server(bringing(answer)) as server:
         client = connect(base_url=server.url)
         ready = cast(client)
-        done = told(client, ready, [])
+        done: Any = told(client, ready, [])
     assert ready.alone
-    assert done.reply is None
-    assert done.failure is not None
-    assert done.failure.sent
+    assert done.reply.status == 307
+    assert done.native.next_request is None
 
 
 def test_a_closed_client_sends_nothing(module: Any) -> None:
@@ -255,26 +256,52 @@ def test_a_closed_client_sends_nothing(module: Any) -> None:
     assert isinstance(done.error, RuntimeError)
 
 
+def passing(name: str, seen: list[str]) -> Callable[..., Any]:
+    """A function to put in the place of a client's or a transport's: it tells of each request, and hands it on."""
+
+    def wrapped(usual: Any, _instance: Any, arguments: Any, options: Any) -> Any:
+        seen.append(name)
+        return usual(*arguments, **options)
+
+    return wrapped
+
+
+@pytest.mark.parametrize(
+    "name", ["send", "_send_single_request", "_transport.handle_request", "_transport._pool.handle_request"]
+)
 @pytest.mark.parametrize("where", ["class", "object"])
-def test_who_puts_a_send_of_his_own_in_its_place_sees_each_request(
-    connect: Connect, module: Any, monkeypatch: pytest.MonkeyPatch, where: str
+def test_who_puts_a_method_of_his_own_in_its_place_sees_each_request(
+    connect: Connect, module: Any, monkeypatch: pytest.MonkeyPatch, where: str, name: str
 ) -> None:
-    """As tracers do, at any time."""
+    """As tracers do, at any time, and with wrappers that say of themselves whatever the method says."""
     seen: list[str] = []
-    usual = module.Client.send
-
-    def send(self: Any, request: Any, **options: Any) -> Any:
-        seen.append(str(request.url.path))
-        return usual(self, request, **options)
-
     with Server(answering) as server:
         client = connect(base_url=server.url)
         assert cast(client).alone
+        place, _, method = name.rpartition(".")
+        thing = attrgetter(place)(client) if place else client
         if where == "class":
-            monkeypatch.setattr(module.Client, "send", send)
-        else:
-            monkeypatch.setattr(client, "send", lambda request, **options: send(client, request, **options))
+            thing = type(thing)
+        monkeypatch.setattr(thing, method, wrapt.FunctionWrapper(getattr(thing, method), passing(name, seen)))
         ready = cast(client)
+        assert not ready.alone
         assert told(client, ready, []).reply is not None
-    assert not ready.alone
-    assert seen == ["/orders"]
+    assert seen == [name]
+
+
+def test_a_transport_that_sends_again_by_itself_is_stopped(connect: Connect) -> None:
+    """It was put in when the client had made its first write."""
+    with Server(bringing(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")) as server:
+        client = connect(base_url=server.url)
+        assert cast(client).alone
+        usual = client._transport.handle_request
+
+        def twice(request: Any) -> Any:
+            usual(request).close()
+            return usual(request)
+
+        client._transport.handle_request = twice
+        done = told(client, cast(client), [])
+        assert len(server.requests) == 1
+    assert done.failure is not None
+    assert done.failure.sent

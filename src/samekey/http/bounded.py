@@ -7,6 +7,7 @@ status that came tells, and a resend under the key, a look-up or a person finds 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,7 +42,7 @@ def send(library: Library[Any, Any], client: Any, request: Any, *, auth: Any, al
         response = client.send(request, auth=auth, follow_redirects=False, stream=True)
     try:
         if alone:
-            _come_back(client, request, response)
+            _come_back(library.module, client, request, response)
         _read(library.module, response, most_of(client))
     except BaseException:
         response.close()
@@ -57,7 +58,7 @@ async def send_async(library: Library[Any, Any], client: Any, request: Any, *, a
         response = await client.send(request, auth=auth, follow_redirects=False, stream=True)
     try:
         if alone:
-            _come_back(client, request, response)
+            _come_back(library.module, client, request, response)
         await _read_async(library.module, response, most_of(client))
     except BaseException:
         await response.aclose()
@@ -65,11 +66,12 @@ async def send_async(library: Library[Any, Any], client: Any, request: Any, *, a
     return response
 
 
-def _come_back(client: Any, request: Any, response: Any) -> None:
-    """Leaves on a response what `client.send` would."""
+def _come_back(module: Any, client: Any, request: Any, response: Any) -> None:
+    """Leaves on a response what `client.send` would, unless its redirect goes nowhere: the answer is there all the same."""
     response.history = []
     if response.has_redirect_location:
-        response.next_request = client._build_redirect_request(request, response)  # noqa: SLF001 (as above)
+        with suppress(module.RemoteProtocolError):
+            response.next_request = client._build_redirect_request(request, response)  # noqa: SLF001 (as above)
 
 
 def _read(module: Any, response: Any, most: int) -> None:
@@ -152,6 +154,11 @@ class _Pieces:
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+    @property
+    def elapsed(self) -> Any:
+        """How long it took, which responses of httpx2 ask their stream for."""
+        return self._stream.elapsed
 
 
 def _cut(chunk: bytes) -> Iterator[bytes]:

@@ -64,6 +64,11 @@ class _Limited:
     async def aclose(self) -> None:
         await self._stream.aclose()
 
+    @property
+    def elapsed(self) -> Any:
+        """How long it took, which responses of httpx2 ask their stream for."""
+        return self._stream.elapsed
+
 
 @cache
 def _limited(module: Any, *, asynchronous: bool) -> type[Any]:

@@ -40,8 +40,6 @@ class _Mould:
         auth: the library's way to say that there is none, which spares it a search in the URL.
         timeouts: the client's time-outs of that time.
         first: the facts of the first one.
-        alone: whether nothing but the library's own code takes the request and sends it.
-        send: the library's method of that time that does; who puts another in its place wants to see each request.
     """
 
     base: Any
@@ -50,8 +48,6 @@ class _Mould:
     auth: Any
     timeouts: dict[str, Any]
     first: Outgoing
-    alone: bool
-    send: Any
 
 
 Key = tuple[Any, ...]
@@ -109,7 +105,8 @@ def cast(
             credentials=first.credentials,
             attempt_seconds=(first.attempt_seconds if timeouts == mould.timeouts else checks.attempt_seconds(timeouts)),
         ),
-        mould.alone and getattr(client.send, "__func__", None) is mould.send and not any(client.event_hooks.values()),
+        # Asked for each: who traces requests may begin at any time.
+        not any(client.event_hooks.values()) and silence_proves(library, client, request, mould.auth, None),
     )
 
 
@@ -121,10 +118,7 @@ def keep(library: Library[Any, Any], client: Any, key: Key, request: Any, outgoi
         return
     raw = request.headers.raw
     timeouts = client.timeout.as_dict()
-    auth = module.Auth()
-    alone = silence_proves(library, client, request, auth, None)
-    fields = module.Headers(raw[:-1])
-    mould = _Mould(client.base_url, url, fields, auth, dict(timeouts), outgoing, alone, type(client).send)
+    mould = _Mould(client.base_url, url, module.Headers(raw[:-1]), module.Auth(), dict(timeouts), outgoing)
     again = _pour(module, mould, outgoing.method, outgoing.body, timeouts)
     if _is_same(module, again, request) and all(name.isascii() and value.isascii() for name, value in raw):
         if len(_moulds) >= MOST:

@@ -9,7 +9,8 @@ and an authentication flow or a hook may send another request object, which is n
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Final
 
 from samekey.http.pools import one_of
 
@@ -20,16 +21,23 @@ if TYPE_CHECKING:
 def silence_proves(library: Library[Any, Any], client: Any, request: Any, auth: Any, trace: object) -> bool:
     """Whether a request that left would have been seen by `trace`."""
     module = library.module
-    transport = one_of(client._transport_for_url(request.url))  # noqa: SLF001 (there is no public way to it)
+    chosen = client._transport_for_url(request.url)  # noqa: SLF001 (there is no public way to it)
+    transport = one_of(chosen)
     auth = client.auth if auth is module.USE_CLIENT_DEFAULT else auth
     return (
         request.extensions.get("trace") is trace
         and (auth is None or isinstance(auth, tuple) or type(auth) in _plain_auths(module))
-        and _is_native(type(client).send, library.name)
+        and _SENDING.isdisjoint(vars(client))
+        and all(_is_native(getattr(type(client), name), library.name) for name in _SENDING)
         and type(transport) in {module.HTTPTransport, module.AsyncHTTPTransport}
-        and _is_native(_handler(transport), library.name)
-        and _is_native(_handler(transport._pool), library.name.replace("httpx", "httpcore"))  # noqa: SLF001
+        and _HANDLING.isdisjoint(vars(chosen))
+        and _is_untouched(transport, library.name)
+        and _is_untouched(transport._pool, library.name.replace("httpx", "httpcore"))  # noqa: SLF001
     )
+
+
+_SENDING: Final = frozenset({"send", "_send_single_request"})
+_HANDLING: Final = frozenset({"handle_request", "handle_async_request"})
 
 
 @cache
@@ -38,12 +46,19 @@ def _plain_auths(module: Any) -> tuple[type[Any], ...]:
     return module.Auth, module.BasicAuth, module.NetRCAuth
 
 
-def _handler(transport: Any) -> Any:
-    return getattr(type(transport), "handle_async_request", None) or getattr(type(transport), "handle_request", None)
+def _is_untouched(thing: Any, package: str) -> bool:
+    """Whether what handles requests is its package's own: in the class, and in no place before it."""
+    kind = type(thing)
+    handler = getattr(kind, "handle_async_request", None) or getattr(kind, "handle_request", None)
+    return _HANDLING.isdisjoint(vars(thing)) and _is_native(handler, package)
 
 
 def _is_native(function: Any, package: str) -> bool:
-    """Whether a method is still the one that its package has defined, and not a test's replacement."""
-    code = getattr(function, "__code__", None)
-    owner: str = getattr(function, "__globals__", {}).get("__name__", "")
-    return code is not None and owner.partition(".")[0] == package
+    """Whether a method is still the one that its package has defined, and not what a test or a tracer has put around it.
+
+    Wrappers may say of themselves whatever the function inside says; their type they cannot hide.
+    """
+    if type(function) is not FunctionType:
+        return False
+    owner: str = function.__globals__.get("__name__", "")
+    return owner.partition(".")[0] == package

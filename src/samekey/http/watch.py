@@ -169,7 +169,7 @@ class Watch:
             if isinstance(part, int):
                 self.status = part
                 break
-        if self._alone:
+        if self._alone and self.answering:  # and it is no proxy's answer to CONNECT, which comes before the request
             # httpcore sends nothing after this, and asks anew for each thing that it has to tell.
             self._request.extensions.pop("trace", None)
 
