@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from samekey.http.guard import build_client
+from samekey.http.guard import KEEPALIVE_SECONDS, build_client
 from samekey.http.library import Library, library_named
 from samekey.http.pools import POOL_CONNECTIONS
 from samekey.http.proof import silence_proves
@@ -33,12 +33,13 @@ class Server:
 
     Attributes:
         opened: connections so far.
+        closed: those of them that the client has closed.
         most: the most that waited at once.
     """
 
     def __init__(self, together: int) -> None:
         self.url = ""
-        self.opened = self.most = 0
+        self.opened = self.closed = self.most = 0
         self._waiting = 0
         self._together = together
         self._full = anyio.Event()
@@ -56,7 +57,13 @@ class Server:
                     self._waiting -= 1
                     await stream.send(ANSWER)
             except (anyio.EndOfStream, anyio.BrokenResourceError):
-                pass
+                self.closed += 1
+
+    async def has_closed(self, number: int) -> bool:
+        """Returns when the client has closed so many; the test's own time-out ends it."""
+        while self.closed < number:
+            await anyio.lowlevel.checkpoint()
+        return True
 
 
 @asynccontextmanager
@@ -199,6 +206,53 @@ async def test_one_server_more_than_the_limit_has_pools_for_is_still_served(asyn
             assert (await client.post(f"{server.url}/orders")).status_code == 201
         assert [pool.most for pool in client._transport.pools] == [2, 1]
         assert sum(len(pool.transport._pool.connections) for pool in client._transport.pools) <= 3
+
+
+async def test_what_nobody_uses_any_more_is_given_up(
+    asynchronous: Library[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(together=12) as server, serving() as other, built(asynchronous, server.url) as client:
+        transport, now = client._transport, 100.0
+        monkeypatch.setattr(type(transport), "clock", lambda _self: now)
+        assert await many(client, 12) == [201] * 12
+        await many(client, 1, f"{other.url}/orders")
+        assert len(transport.pools) == 7
+        now += KEEPALIVE_SECONDS / 2
+        busy = await client.send(client.build_request("POST", "/orders"), stream=True)
+        now += KEEPALIVE_SECONDS / 2
+        await many(client, 1)
+        assert [pool.busy for pool in transport.pools] == [1]
+        assert await server.has_closed(10)
+        assert await other.has_closed(1)
+        assert len(transport._of) == 1
+        await busy.aclose()
+        for _ in range(2):
+            assert await many(client, 1, f"{other.url}/orders") == [201]
+            now += KEEPALIVE_SECONDS
+        assert (len(transport.pools), transport._left) == (1, 98)
+        assert await server.has_closed(12)
+        assert await other.has_closed(2)
+
+
+async def test_what_is_given_up_and_not_yet_closed_is_closed_with_the_client(
+    asynchronous: Library[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(together=6) as server, built(asynchronous, server.url) as client:
+        transport, now = client._transport, 100.0
+        monkeypatch.setattr(type(transport), "clock", lambda _self: now)
+        assert await many(client, 6) == [201] * 6
+        now += KEEPALIVE_SECONDS
+
+        async def interrupted() -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(transport.pools[-1].transport, "aclose", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                await client.post("/orders")
+        assert len(transport._given_up) == 3
+        await client.aclose()
+        assert await server.has_closed(6)
 
 
 async def test_one_connection_that_may_be_kept_is_found_again(asynchronous: Library[Any, Any]) -> None:

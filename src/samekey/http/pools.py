@@ -5,13 +5,17 @@ once that costs more than the request itself, the more so as an action's connect
 committed. So the client that we build for an event loop has pools of two connections each, for each server its own; the
 next is made when the ones before it are full. A lone request always finds its own connection again. When all are in use,
 requests wait here and not at one of the pools, so that none waits longer than it would for one pool.
+
+A pool closes what has been idle for too long when it is asked for a connection, and of many most are not asked again. So
+those that nobody has used for so long are given up here, and their place is any server's.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import cache, partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -52,12 +56,14 @@ def one_of(transport: Any) -> Any:
 
 
 class _Pool:
-    """One of them, and how many connections are in use."""
+    """One of them, how many connections it may have and keep idle, how many are in use, and when the last one was."""
 
-    def __init__(self, transport: Any, most: float) -> None:
+    def __init__(self, transport: Any, most: float, idle: float) -> None:
         self.transport = transport
         self.most = most
+        self.idle = idle
         self.busy = 0
+        self.last_used = 0.0
 
 
 class _Waiting:
@@ -71,6 +77,8 @@ class _Waiting:
 class _Pools:
     """Mixed into the library's own kind of transport, which it asks for."""
 
+    clock: Callable[[], float] = staticmethod(monotonic)
+
     def __init__(self, module: Any, make: Callable[..., Any], limits: Any) -> None:
         self._module = module
         self._make = make
@@ -81,6 +89,8 @@ class _Pools:
         self.pools = [self._another()]
         self._unused: list[_Pool] = self.pools[:]
         self._queue: deque[_Waiting] = deque()
+        self._given_up: list[Any] = []
+        self._look_at = 0.0
 
     def _another(self) -> _Pool:
         # The first pools are used the most, so what may be kept idle is theirs.
@@ -91,7 +101,7 @@ class _Pools:
         own = self._module.Limits(
             max_connections=most, max_keepalive_connections=idle, keepalive_expiry=self._limits.keepalive_expiry
         )
-        return _Pool(self._make(limits=own), most)
+        return _Pool(self._make(limits=own), most, idle)
 
     def _roomy(self, url: Any) -> _Pool | None:
         """The server's first with room, else a new one, else another server's, which gives up an idle connection."""
@@ -135,8 +145,37 @@ class _Pools:
             waiting.handed.set()
         else:
             pool.busy -= 1
+            pool.last_used = self.clock()
+
+    async def _give_up_idle(self) -> None:
+        """Gives up the pools that have been idle for too long; a look at all of them, once in that time."""
+        now, expiry = self.clock(), self._limits.keepalive_expiry
+        if expiry is None or now < self._look_at:
+            return
+        self._look_at = now + expiry
+        for server, own in list(self._of.items()):
+            for pool in [pool for pool in own if not pool.busy and now - pool.last_used >= expiry]:
+                own.remove(pool)
+                self.pools.remove(pool)
+                self._left += pool.most
+                self._idle += pool.idle
+                self._given_up.append(pool.transport)
+            if not own:
+                del self._of[server]
+        if not self.pools:
+            self.pools.append(self._another())
+            self._unused.append(self.pools[0])
+        while self._given_up:
+            transport = self._given_up.pop()
+            try:
+                with suppress(Exception):  # nobody has asked for it
+                    await transport.aclose()
+            except BaseException:
+                self._given_up.append(transport)  # for the next one, or the end
+                raise
 
     async def handle_async_request(self, request: Any) -> Any:
+        await self._give_up_idle()
         pool = None if self._queue else self._roomy(request.url)
         if pool is None:
             pool = await self._handed(request)
@@ -152,8 +191,8 @@ class _Pools:
 
     async def aclose(self) -> None:
         async with AsyncExitStack() as all_of_them:
-            for pool in self.pools:
-                all_of_them.push_async_callback(pool.transport.aclose)
+            for transport in (*self._given_up, *(pool.transport for pool in self.pools)):
+                all_of_them.push_async_callback(transport.aclose)
 
 
 def _number(limit: int | None) -> float:
