@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import sqlite3
 import threading
@@ -95,6 +96,7 @@ async def test_all_that_comes_while_a_commit_is_on_its_way_goes_into_the_next(tm
 
 async def test_a_commit_is_put_off_for_what_comes_in_the_next_turns(tmp_path: Path) -> None:
     async with gated(tmp_path) as (store, gate):
+        store._engine._clock = lambda: 0.0
         busy = [record(store, f"busy-{number}") for number in range(16)]  # type: ignore[arg-type]
         rows = [record(store, str(number)) for number in range(3)]  # type: ignore[arg-type]
         for row in busy:
@@ -108,6 +110,69 @@ async def test_a_commit_is_put_off_for_what_comes_in_the_next_turns(tmp_path: Pa
 
         await together(*[partial(later, row, turns) for turns, row in zip((0, 2, 4), rows, strict=True)])
         assert [level for level, _ in gate.commits] == ["FULL"]
+
+
+async def test_turns_that_take_long_are_few(tmp_path: Path) -> None:
+    async with gated(tmp_path) as (store, _):
+        for number in range(16):
+            await store.claim(Claim(record(store, f"busy-{number}")))  # type: ignore[arg-type]
+        looks = itertools.count()
+        store._engine._clock = lambda: next(looks) * _async_engine.LONGEST_WAIT
+        await store.claim(Claim(record(store, "late")))  # type: ignore[arg-type]
+        assert next(looks) == 2  # one when it was put off, one a turn later
+
+
+@pytest.mark.parametrize("at_work", [0, 3])
+async def test_where_the_system_gives_no_thread_nothing_is_sent_and_the_next_one_may_have_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_work: int
+) -> None:
+    async with opened(tmp_path) as store:
+        for number in range(at_work):
+            await store.claim(Claim(record(store, f"busy-{number}")))  # type: ignore[arg-type]
+        thread = store._engine._worker.end()  # as after a pause
+        assert thread is not None
+        thread.join()
+
+        def start(_thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", start)
+            with pytest.raises(
+                StoreUnavailableError, match=r"has no thread \(can't start new thread\), so nothing was sent"
+            ):
+                await store.claim(Claim(record(store, "one")))  # type: ignore[arg-type]
+        row = record(store, "two")  # type: ignore[arg-type]
+        assert await store.claim(Claim(row)) == Claimed(row)
+        assert {each.idempotency_key for each in await store.find()} >= {"key-two-1"}
+
+
+@pytest.mark.parametrize("where", ["_pump", "_clock"])
+def test_who_goes_on_with_a_loop_after_ctrl_c_can_write(tmp_path: Path, where: str) -> None:
+    """As at the prompt of a notebook."""
+    loop = asyncio.new_event_loop()
+    store = AsyncSQLiteStore(tmp_path / "samekey.db")
+
+    async def some(*names: str) -> None:
+        await store.secret(None)
+        for name in names:
+            await store.claim(Claim(record(store, name)))  # type: ignore[arg-type]
+
+    def interrupted() -> float:
+        store._engine.__dict__.update(kept)
+        raise KeyboardInterrupt
+
+    loop.run_until_complete(some(*"abcdefgh"))
+    kept = {where: getattr(store._engine, where)}
+    setattr(store._engine, where, interrupted)
+    left = loop.create_task(some("left"))
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(left)
+    loop.run_until_complete(asyncio.wait_for(some("next"), 60))
+    if where == "_pump":
+        loop.run_until_complete(asyncio.wait_for(left, 60))
+    loop.run_until_complete(store.aclose())
+    loop.close()
 
 
 @pytest.mark.parametrize(("at_work", "enough"), [(16, 4), (8 * _async_engine.ENOUGH, _async_engine.ENOUGH)])

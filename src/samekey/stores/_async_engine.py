@@ -6,7 +6,7 @@ and it is handed over with `_mutex` held. What comes in the meantime queues, and
 commit that does not sync anything is made on the loop.
 
 Where several tasks write, a commit is put off for a few turns of the loop, so that it is shared by more of them. A turn
-takes as long as what there is to do in it: on an idle loop it is next to nothing, and a busy one has no time to wait.
+takes as long as what there is to do in it: on an idle loop it is next to nothing, and where turns are long they are few.
 
 A *flight* is what the worker has and has not finished. Nothing else touches the connection then. A flight ends in the
 worker's thread, whatever has become of the loop and of the tasks that wait for it; the loop is only told.
@@ -18,9 +18,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from time import monotonic
 from typing import Any, Final, TypeVar
 
-from samekey.errors import StoreError, UsageError
+from samekey.errors import StoreError, StoreUnavailableError, UsageError
 from samekey.stores import _loops
 from samekey.stores._connection import BUSY_TIMEOUT_MS, Connection
 from samekey.stores._database import MAX_SHARED, Database, Job
@@ -33,6 +34,9 @@ T = TypeVar("T")
 
 TURNS: Final = 8
 """Turns of the loop that a commit is put off for others to come, at most."""
+
+LONGEST_WAIT: Final = 0.02
+"""Seconds after which a commit is put off no more, however few turns that were."""
 
 SHARE: Final = 4
 ENOUGH: Final = 32
@@ -90,6 +94,7 @@ class AsyncEngine(Database):
         self._flights = 0
         self._due = False
         self._enough = 0
+        self._clock: Callable[[], float] = monotonic
         self._worker = Worker()
         self._patient = True
         self._mark = _NO_MARK
@@ -152,25 +157,39 @@ class AsyncEngine(Database):
         return job.answer  # type: ignore[return-value] # done without an error means answered
 
     def _pump_soon(self, loop: _loops.Loop) -> None:
-        if not self._due:
-            self._due = True
-            loop.soon(partial(self._pump_late, loop, TURNS))
-
-    def _pump_late(self, loop: _loops.Loop, turns: int) -> None:
-        if self._loop != loop:
-            return
-        if turns > 1 and len(self._queue) < self._enough:
-            loop.soon(partial(self._pump_late, loop, turns - 1))
-        else:
+        try:
+            if not self._due:
+                self._due = True
+                loop.soon(partial(self._pump_late, loop, TURNS, self._clock() + LONGEST_WAIT))
+        except BaseException:  # Ctrl-C
             self._due = False
-            self._pump()
+            raise
+
+    def _pump_late(self, loop: _loops.Loop, turns: int, until: float) -> None:
+        try:
+            if self._loop != loop:
+                return
+            if turns > 1 and len(self._queue) < self._enough and self._clock() < until:
+                loop.soon(partial(self._pump_late, loop, turns - 1, until))
+            else:
+                self._due = False
+                self._pump()
+        except BaseException:  # Ctrl-C, and whoever goes on with the loop finds what waits
+            self._due = False
+            self._pump_soon(loop)
+            raise
 
     def _pump(self) -> None:
         """Begins what is queued, unless there is a flight, whose end does it."""
         while jobs := self._take():
-            # Not to be had: a fork is under way in another thread, or the store is being collected.
-            if not (self._mutex.acquire(blocking=False) and self._begin_here(jobs)):
-                self._fly(partial(self._whole, jobs), jobs)
+            try:
+                # Not to be had: a fork is under way in another thread, or the store is being collected.
+                if not (self._mutex.acquire(blocking=False) and self._begin_here(jobs)):
+                    self._fly(partial(self._whole, jobs), jobs)
+            except RuntimeError as error:  # no thread is to be had
+                self._refuse(list(jobs), error)
+                self._finish(jobs)
+                self._wake(jobs)
 
     def _take(self) -> list[_Errand[Any]]:
         jobs: list[_Errand[Any]] = []
@@ -205,6 +224,8 @@ class AsyncEngine(Database):
                 self._commit(connection, list(jobs))
             done = True  # also where there was nothing left to commit
             return True
+        except RuntimeError:  # no thread is to be had: the caller tells them
+            raise
         except BaseException:  # Ctrl-C
             self._put_back(jobs)
             raise
@@ -238,7 +259,12 @@ class AsyncEngine(Database):
     def _fly(self, call: Callable[[], None], for_whom: "Sequence[_Errand[Any] | _Call]") -> None:
         with self._guard:
             self._flights += 1
-        self._worker.put(partial(self._in_flight, call, for_whom))
+        try:
+            self._worker.put(partial(self._in_flight, call, for_whom))
+        except BaseException:
+            with self._guard:
+                self._flights -= 1
+            raise
 
     def _in_flight(self, call: Callable[[], None], for_whom: "Sequence[_Errand[Any] | _Call]") -> None:
         try:
@@ -292,6 +318,10 @@ class AsyncEngine(Database):
                     job.error = from_sqlite(error, self.files.shown, so=job.so)
                 case OSError():
                     job.error = from_os(error, self.files.shown)
+                case RuntimeError():
+                    job.error = StoreUnavailableError(
+                        f"the store {self.files.shown} has no thread ({error}), {job.so}."
+                    )
                 case _:
                     job.error = copy.copy(error)  # one exception cannot be raised in two tasks
 

@@ -19,16 +19,20 @@ class Worker:
         self._thread: threading.Thread | None = None
 
     def put(self, call: Callable[[], None]) -> None:
-        """Has something done after what was put before; it must not raise."""
+        """Has something done after what was put before; it must not raise.
+
+        Raises:
+            RuntimeError: the system gives no thread.
+        """
         with self._guard:
-            if self._queue is None:
-                self._queue = SimpleQueue()
+            queue = self._queue
+            if queue is None:
+                queue = SimpleQueue()
                 # The thread knows its queue and nothing else, so a store that is forgotten can be collected.
-                self._thread = threading.Thread(
-                    target=_serve, args=(self._queue,), name="samekey-store-disk", daemon=True
-                )
-                self._thread.start()
-            self._queue.put(call)
+                thread = threading.Thread(target=_serve, args=(queue,), name="samekey-store-disk", daemon=True)
+                thread.start()
+                self._queue, self._thread = queue, thread
+            queue.put(call)
 
     def end(self) -> threading.Thread | None:
         """Has the thread end after what was put before; returns it, to be joined. A later `put` starts another one."""
