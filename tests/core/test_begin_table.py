@@ -77,14 +77,14 @@ def expected(case: Case) -> str:
         if case.on_rejected == "new_generation" or (case.on_rejected == "if_changed" and changed):
             return "generation 2"
         return "ActionRejectedError"
+    if case.status is Status.PENDING:
+        return "generation 1"
     if not case.same_origin:
         return "KeyReusedError origin"
     if not case.same_data:
         return "KeyReusedError /total"
     if case.status is Status.SUCCEEDED:
         return "stored result"
-    if case.status is Status.PENDING:
-        return "generation 1"
     if case.status is Status.NEEDS_REVIEW:
         return "NeedsReviewError"
     if case.status is Status.ABANDONED:

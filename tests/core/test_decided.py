@@ -79,8 +79,21 @@ def test_what_is_pending_is_claimed_anew_and_its_window_runs_from_this_send() ->
     assert claimed.idempotency_key == row.idempotency_key
 
 
-def test_what_is_pending_keeps_its_data_too() -> None:
-    step = begin(Run(body(b"{}")), Existing(record(status=Status.PENDING)), at(9))
+def test_what_is_pending_takes_other_data_under_its_key() -> None:
+    """Nothing was done: whoever mends what was wrong is not told of data that nobody has."""
+    row = record(status=Status.PENDING, fence=4, origin="https://elsewhere.example:443", holder=None)
+    other = body(b"{}")
+    step = begin(Run(other), Existing(row), at(9))
+    assert isinstance(step, Reservation)
+    new = step.claim.record
+    assert (new.idempotency_key, new.generation, new.fence) == (row.idempotency_key, 1, 5)
+    assert (new.request_fingerprint, new.origin) == (other.digest.digest, other.outgoing.origin)
+    assert new.request_fingerprint != row.request_fingerprint
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status not in {Status.PENDING, Status.REJECTED}])
+def test_whatever_else_it_may_be_other_data_are_a_conflict(status: Status) -> None:
+    step = begin(Run(body(b"{}")), Existing(record(status=status)), at(9))
     assert isinstance(step, Done)
     assert isinstance(step.error, KeyReusedError)
 

@@ -88,10 +88,8 @@ def test_an_error_carries_the_facts_of_the_record() -> None:
 @pytest.mark.parametrize(
     ("status", "middle"),
     [
-        (Status.PENDING, "and was not sent, so"),
         (Status.IN_FLIGHT, "and is being sent, so"),
         (Status.SUCCEEDED, "and has succeeded as ord_9, so"),
-        (Status.REJECTED, "and was refused, so"),
         (Status.UNKNOWN, "and may have happened, so"),
         (Status.NEEDS_REVIEW, "and waits for review, so"),
         (Status.ABANDONED, "and was closed, so"),

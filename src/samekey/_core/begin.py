@@ -3,7 +3,7 @@
 One pure function from (record, request, contract, clocks) to a decision. Its laws:
 
 1. Another origin, another pinned credential or other data is a conflict, whatever the state, except for `rejected`
-   (corrected data is what a refusal asks for).
+   (corrected data is what a refusal asks for) and `pending` (nothing was done, so there is nothing to be in conflict with).
 2. Nothing is sent for an action whose effect is known, or that a person has to see.
 3. A live holder is waited for. A dead one is taken over only by the same key inside its window; else look up or stop.
 4. The generation is raised only after a refusal, or a person's ruling, that was complete before this begin started
@@ -13,6 +13,7 @@ One pure function from (record, request, contract, clocks) to a decision. Its la
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from samekey._core import words
 from samekey._core.fingerprint import Fingerprint, body_digest, changed_fields, fingerprint, read_content
@@ -75,6 +76,8 @@ class Check:
     record: Record
     reason: str
 
+
+_NOTHING_DONE: Final = (Status.PENDING, Status.REJECTED)
 
 Decision = Reserve | Replay | Refuse | WaitFor | TakeOver | Check
 
@@ -152,8 +155,8 @@ def _alive(existing: Existing, now: Moment) -> bool:
 
 
 def _conflict_of(plan: Plan, record: Record) -> tuple[str, ...]:
-    """What speaks against this request under this record; after a refusal, nothing (law 1)."""
-    if record.status is Status.REJECTED:
+    """What speaks against this request under this record; where nothing was done, nothing (law 1)."""
+    if record.status in _NOTHING_DONE:
         return ()
     return _credential_conflict(plan, record) if plan.recovering else _conflict(plan, record)
 

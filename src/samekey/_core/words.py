@@ -121,10 +121,8 @@ def key_moved(plan: Plan, record: Record) -> KeyReusedError:
 def _state(record: Record) -> str:
     reference = f" as {record.response_reference}" if record.response_reference else ""
     return {
-        Status.PENDING: "was not sent",
         Status.IN_FLIGHT: "is being sent",
         Status.SUCCEEDED: f"has succeeded{reference}",
-        Status.REJECTED: "was refused",
         Status.UNKNOWN: "may have happened",
         Status.NEEDS_REVIEW: "waits for review",
         Status.ABANDONED: "was closed",
