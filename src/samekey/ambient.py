@@ -70,7 +70,7 @@ class AmbientAction(Known[Any]):
         self._used = False
         self._refused: SamekeyError | None = None
         self._print: str | None = None
-        self._written = ""
+        self._written = self._passed = ""
         self._lock = threading.Lock()
         self._async_lock: Lock | None = None
 
@@ -88,7 +88,8 @@ class AmbientAction(Known[Any]):
         """Closes the action. What leaves the block leaves it, but our verdict goes before a vendor's wrapper of it.
 
         Raises:
-            UsageError: nothing in the block went through a `samekey.Transport`, so nothing was protected.
+            UsageError: nothing in the block went through a `samekey.Transport`, or not what `match` says, so nothing was
+                protected.
             SamekeyError: the action's verdict, where an SDK has wrapped it.
         """
         assert self._token is not None
@@ -96,10 +97,19 @@ class AmbientAction(Known[Any]):
         if error is not None:
             conclude(self._label, self._finished, self._error or self._refused, error)
         elif self._print is None:
-            raise UsageError(
-                f"{self._label}: nothing in this block went through a samekey.Transport, so it was not protected; give the "
-                f"SDK's HTTP client the transport, and make its call inside the block and in this thread."
+            raise UsageError(f"{self._label}: {self._nothing_made()}")
+
+    def _nothing_made(self) -> str:
+        """Why the action has not been made, and what to do next."""
+        if self._match is None or not self._passed:
+            return (
+                "nothing in this block went through a samekey.Transport, so it was not protected; give the SDK's HTTP client "
+                "the transport, and make its call inside the block and in this thread."
             )
+        return (
+            f"no write in this block was {' '.join(self._match)}, as match= has it, so the action was not made, and "
+            f"{self._passed} was sent without protection; look what became of it, then correct match=."
+        )
 
     async def __aenter__(self) -> Self:
         """As `__enter__`."""
@@ -117,7 +127,10 @@ class AmbientAction(Known[Any]):
 
     def takes(self, method: str, path: str) -> bool:
         """Whether a write is this action's."""
-        return self._match is None or self._match == (method, path)
+        taken = self._match is None or self._match == (method, path)
+        if not taken:
+            self._passed = f"{method} {path}"
+        return taken
 
     def perform(self, engine: Engine[Any, Any], operations: Operations, request: Any) -> Finished[Any]:
         """Makes the action's one write, or tells again what became of it: an SDK's own retry is no second write.

@@ -135,6 +135,8 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
                 f"{identity.label}: {verb} is not a write; an action makes one of {', '.join(sorted(WRITES))}, and "
                 f"client.http is there for reads."
             )
+        if self.http.is_closed:  # type: ignore[attr-defined] # clients of both libraries say so
+            raise UsageError(f"{identity.label}: the client is closed, so nothing was sent; write before it is closed.")
         prepared = prepare(
             self.library,
             self.http,

@@ -247,7 +247,7 @@ def test_show_answers_what_was_sent_when_how_often_what_came_back_and_who_decide
     assert len(server.effects) == 1
     told = run("show", key, "--store", str(place)).stdout
     flat = " ".join(told.split())
-    for word in ("attempts 2", "first sent POST", "sent again", "review server_error", "ada: happened", "order list"):
+    for word in ("attempts 2", "first sent POST", "tried again", "review server_error", "ada: happened", "order list"):
         assert word in flat
     assert [canary for canary in CANARIES if canary in told] == []
     assert max(map(len, told.splitlines())) <= 80

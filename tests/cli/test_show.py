@@ -42,7 +42,7 @@ def test_it_tells_what_is_known_and_what_happened_when(store: str) -> None:
     text = invoke(key, "--store", store)
     assert text.startswith("create_order(customer=42, cart='c-2')  succeeded\n")
     assert key in text
-    story = ["Timeline (UTC)", "created", "first sent", "sent again", "succeeded", "HTTP 201", "It is done."]
+    story = ["Timeline (UTC)", "created", "first sent", "tried again", "succeeded", "HTTP 201", "It is done."]
     places = [text.index(word, text.index("Timeline")) for word in story]
     assert places == sorted(places)
 

@@ -94,6 +94,15 @@ def test_a_store_that_was_given_stays_open(server: FlakyServer, connect: Connect
     store.close()
 
 
+def test_a_closed_client_says_so_and_stores_nothing(server: FlakyServer, connect: Connect) -> None:
+    client = connect()
+    client.close()
+    with pytest.raises(samekey.UsageError, match=r"create_order\(order=1\): the client is closed, so nothing was sent"):
+        post(client)
+    assert not server.requests
+    assert connect().record(create_order, scope={"order": 1}) is None
+
+
 def test_closed_clients_give_their_files_back(server: FlakyServer, connect: Connect) -> None:
     def use() -> int:
         with connect() as client:

@@ -255,7 +255,7 @@ def test_r15_a_ruling_that_came_while_this_begin_waited_raises_no_generation() -
     step = begin(Run(plan(started=at(100)), waited=1), Existing(row(S.REJECTED, "did_not_happen")), at(100))
     assert isinstance(step, Done)
     assert isinstance(step.error, ActionRejectedError)
-    assert "was ruled on 2026-11-24 05:10 not to have happened" in str(step.error)
+    assert "was ruled on 2026-11-24 05:10 UTC not to have happened" in str(step.error)
 
 
 def test_what_was_reopened_goes_on_under_its_key() -> None:

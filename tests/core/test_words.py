@@ -145,7 +145,7 @@ def test_seconds_are_rounded_as_people_do(value: float, text: str) -> None:
 
 
 def test_a_time_is_told_to_the_minute() -> None:
-    assert words.clock(T0) == "2026-11-24 05:10"
+    assert words.clock(T0) == "2026-11-24 05:10 UTC"
     assert words.clock(None) == "at an unknown time"
 
 

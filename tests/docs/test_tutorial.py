@@ -136,13 +136,14 @@ def test_the_tutorial_says_what_a_reader_sees_who_does_all_of_it(reader: Reader)
     assert made == ["order_1", "order_2", "order_3"]  # two by the naive script, one with samekey
 
 
-def test_the_readmes_test_holds_for_the_tutorials_script(reader: Reader) -> None:
+@pytest.mark.parametrize("page", ["README.md", "docs/how-to/prove-your-script.md"])
+def test_the_test_that_a_page_shows_holds_for_the_tutorials_script(reader: Reader, page: str) -> None:
     (script,) = (
         block["text"] for block in BLOCK.finditer(PAGE.read_text(encoding="utf-8")) if block["name"] == "order.py"
     )
     (reader.folder / "order.py").write_text(script, encoding="utf-8")
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (test,) = re.findall(r"^```python\n(from samekey\.testing .*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```python\n(.*?)^```$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    test = next(block for block in blocks if "crash_at(" in block and "def test_" in block)
     (reader.folder / "test_order.py").write_text(test, encoding="utf-8")
 
-    assert "1 passed" in reader.types("python -m pytest -q test_order.py")
+    assert re.search(r"^[1-9]\d* passed", reader.types("python -m pytest -q test_order.py"), re.MULTILINE)

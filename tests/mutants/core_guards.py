@@ -45,8 +45,16 @@ CORE = (
         "begin_rejected_data_is_corrected",
         "a refusal asks for corrected data",
         "_core/begin.py",
-        "if record.status is Status.REJECTED:\n        return ()\n",
-        "if record.status is None:\n        return ()\n",
+        "_NOTHING_DONE: Final = (Status.PENDING, Status.REJECTED)",
+        "_NOTHING_DONE: Final = (Status.PENDING,)",
+        BEGIN,
+    ),
+    guard(
+        "begin_pending_takes_other_data",
+        "where nothing was done, there is nothing to be in conflict with",
+        "_core/begin.py",
+        "_NOTHING_DONE: Final = (Status.PENDING, Status.REJECTED)",
+        "_NOTHING_DONE: Final = (Status.REJECTED,)",
         BEGIN,
     ),
     guard(

@@ -186,7 +186,7 @@ def test_what_is_secret_in_an_answer_is_returned_once_and_not_stored(
     assert response.json()["client_secret"] == "s3cret-a"
     client.close()
     assert b"s3cret" not in stored_bytes(path)
-    with client.action(operation, scope={"order": 1}) as action:
+    with connect().action(operation, scope={"order": 1}) as action:
         response = action.post("/orders", json={})
     assert response.json() == {"id": "order_1", "client_secret": None, "keys": [None, 1]}
     assert "location" not in response.headers

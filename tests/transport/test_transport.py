@@ -140,6 +140,18 @@ def test_a_pinned_action_lets_other_writes_pass(server: FlakyServer, wire: Wire)
             order(match=match)
 
 
+def test_a_pin_that_fits_nothing_says_what_went_out_without_protection(server: FlakyServer, wire: Wire) -> None:
+    with (
+        pytest.raises(
+            samekey.UsageError,
+            match=r"no write in this block was POST /order, as match= has it, .* POST /orders was sent without protection",
+        ),
+        order(match="POST /order"),
+    ):
+        vendor_post(wire())
+    assert len(server.requests) == 1
+
+
 def test_the_inner_action_wins_and_the_outer_one_is_restored(server: FlakyServer, wire: Wire) -> None:
     client = wire()
     with order(1) as outer:

@@ -43,6 +43,10 @@ class _RetryState(RetryCallState):
         self.outcome.set_result(None)
 
 
+FIRST_RERUN_SECONDS: Final = 1.0
+"""Nobody is told to start a script anew sooner than this, unless the API says so."""
+
+
 class FullJitter(wait_base):
     """Waits a random part of a bound that doubles: `jitter * min(longest, first * 2 ** (attempt - 1))` seconds.
 
@@ -111,6 +115,11 @@ def next_pause(backoff: Backoff, *, attempt: int, elapsed: float, jitter: float,
     if backoff.stop is not None and backoff.stop(state):
         return Pause(seconds, "policy")
     return Pause(seconds)
+
+
+def rerun_after(seconds: float | None, hint: float | None) -> float | None:
+    """Seconds to wait before another run: what the API asks for, or this run's next wait, which may be next to nothing."""
+    return seconds if seconds is None or hint is not None else max(seconds, FIRST_RERUN_SECONDS)
 
 
 def wait_hint(reply: Reply, now: datetime) -> float | None:

@@ -6,6 +6,7 @@ from typing import Final
 from samekey._core.classify import Judgement, Kind
 from samekey._core.model import Event, Moment, Record, Reply, Result
 from samekey._core.plan import Plan
+from samekey._core.policy import rerun_after
 from samekey._core.values import fixed
 from samekey._core.verbs import Settlement
 from samekey._core.verdicts import Verdict
@@ -120,7 +121,7 @@ class Attempt:
             self.judgement.kind,
             self.judgement.summary,
             status,
-            retry_after=retry_after,
+            retry_after=rerun_after(retry_after, self.judgement.hint),
             retry_until=retry_until,
             running=self.judgement.running,
             attempts=self.run.sent,

@@ -47,8 +47,8 @@ REASONS = {
 
 
 def clock(moment: datetime | None) -> str:
-    """A time to the minute."""
-    return "at an unknown time" if moment is None else f"{moment:%Y-%m-%d %H:%M}"
+    """A time to the minute, and whose time it is."""
+    return "at an unknown time" if moment is None else f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def seconds(value: float) -> str:

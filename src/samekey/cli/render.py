@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from rich.console import RenderableType
+
+PIPE_COLUMNS: Final = 500
+"""Characters of a line that nobody reads on a screen: what `grep` and `cut` see of a row must not be half of it."""
 
 SHORT_KEY: Final = 8
 """Characters of a key that people are shown; enough to name an action on the command line."""
@@ -40,8 +44,11 @@ _UNITS: Final = (("d", 86400, 2 * 86400), ("h", 3600, 3600), ("min", 60, 60))
 
 
 def console(*, error: bool = False) -> Console:
-    """A console that prints what it is given: no markup, no guesses about numbers."""
-    return Console(stderr=error, markup=False, emoji=False, highlight=False)
+    """A console that prints what it is given: no markup, no guesses about numbers, and to a pipe each row in one line."""
+    made = Console(stderr=error, markup=False, emoji=False, highlight=False)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = PIPE_COLUMNS
+    return made
 
 
 def put(out: Console, thing: RenderableType) -> None:

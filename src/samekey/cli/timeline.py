@@ -22,7 +22,7 @@ _ENDS: Final = {
 }
 
 WORDS: Final = {
-    "retry": "sent again",
+    "retry": "tried again",
     "recovery": "taken over",
     "replay": "asked again",
     "refused_again": "asked again",
