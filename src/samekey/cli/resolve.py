@@ -12,7 +12,7 @@ from samekey._core.resolve import Decision, Ruling
 from samekey._drivers.runtime import SystemClock
 from samekey.cli.exits import Exit, leave
 from samekey.cli.finding import KeyArgument, find, is_alive
-from samekey.cli.options import JsonOption, StoreOption, existing_store
+from samekey.cli.options import JsonOption, StoreOption, existing_store, same_store
 from samekey.cli.render import SHORT_KEY, as_json, console, safe
 from samekey.cli.ruling import RefusedError, carry_out, is_keyless, is_version, meaning, short, user, weigh
 from samekey.cli.sheet import sheet
@@ -96,7 +96,7 @@ def resolve(
         }
         decision = _decision([each for each, given in chosen.items() if given], reference)
         record = find(opened, key)
-        asked = _is_asked(record, seen, json=json)
+        asked = _is_asked(record, seen, same_store(store), json=json)
         if asked:
             _show(opened, record)
         ruling = Ruling(
@@ -133,7 +133,7 @@ def _decision(given: list[Decision], reference: str | None) -> Decision:
     return given[0]
 
 
-def _is_asked(record: Record, seen: str | None, *, json: bool) -> bool:
+def _is_asked(record: Record, seen: str | None, hint: str, *, json: bool) -> bool:
     """Whether the person is at a terminal, to be shown the record and asked; otherwise they have to say what they saw."""
     if seen is not None:
         if not is_version(seen):
@@ -142,7 +142,7 @@ def _is_asked(record: Record, seen: str | None, *, json: bool) -> bool:
     if json or not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(
             f"give --seen with the version that you decide about: 'samekey show {record.idempotency_key[:SHORT_KEY]}' "
-            "prints it."
+            f"prints it.{hint}"
         )
     return True
 

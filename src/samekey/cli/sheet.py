@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from samekey.cli.timeline import Line
 
 
-def sheet(out: Console, record: Record, lines: Sequence[Line], *, alive: bool | None) -> None:
-    """Prints one action."""
+def sheet(out: Console, record: Record, lines: Sequence[Line], *, alive: bool | None, hint: str = "") -> None:
+    """Prints one action, and at the end what to do next, with a hint about it."""
     title = Text(safe(record.label), style="bold")
     title.append("  ").append(record.status.value, style=COLOURS[record.status])
     put(out, title)
@@ -38,7 +38,8 @@ def sheet(out: Console, record: Record, lines: Sequence[Line], *, alive: bool | 
     put(out, _events(lines))
     out.print()
     then = f": samekey resolve {record.idempotency_key[:SHORT_KEY]}"
-    put(out, Text(advice(record, alive=bool(alive), then=then)))
+    told = advice(record, alive=bool(alive), then=then)
+    put(out, Text(f"{told}.{hint}" if hint and told.endswith(then) else told))
 
 
 def _grid(rows: Sequence[tuple[str, str]]) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from samekey.cli.finding import KeyArgument, find, is_alive
-from samekey.cli.options import JsonOption, StoreOption, existing_store
+from samekey.cli.options import JsonOption, StoreOption, existing_store, same_store
 from samekey.cli.render import as_json, console, iso, record_fields
 from samekey.cli.sheet import sheet
 from samekey.cli.timeline import timeline
@@ -26,7 +26,7 @@ def show(key: KeyArgument, store: StoreOption = None, json: JsonOption = False) 
     if json:
         print(as_json(document(record, lines)))
         return
-    sheet(console(), record, lines, alive=alive)
+    sheet(console(), record, lines, alive=alive, hint=same_store(store))
 
 
 def document(record: Record, lines: Sequence[Line]) -> dict[str, Any]:
