@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ import pytest
 import respx
 
 import samekey
-from samekey.errors import StoreError
+from samekey.errors import StoreError, StoreUnavailableError
 from samekey.stores import SQLiteStore, _keeper, _locks
 from tests.powerloss.life import forget, state_of
 from tests.stores.builders import claimed, done, stored
@@ -308,6 +309,27 @@ def test_a_store_goes_on_without_its_lock_file_and_its_holders(
     order(client, 2)
     order(client, 2)
     assert api.calls.call_count == 2
+
+
+@pytest.mark.parametrize("gone", [("-shm",), ("-wal", "-shm")])
+@pytest.mark.parametrize("used", [True, False], ids=["after a claim", "only opened"])
+def test_nothing_is_claimed_where_what_lies_beside_the_database_is_gone(
+    tmp_path: Path, gone: tuple[str, ...], *, used: bool
+) -> None:
+    """SQLite would write into files that nobody else sees, also where others have made new ones."""
+    store = SQLiteStore(tmp_path / "samekey.db")
+    store.secret(None)
+    if used:
+        claimed(store, "before")
+    for suffix in gone:
+        Path(f"{store.location}{suffix}").unlink()
+    other = SQLiteStore(tmp_path / "samekey.db")
+    with suppress(StoreError):
+        claimed(other, "by another")
+    with pytest.raises(StoreUnavailableError, match="was deleted or replaced while it was in use"):
+        claimed(store, "late")
+    forget(other)
+    forget(store)
 
 
 def test_a_claim_is_not_acknowledged_into_a_log_that_is_gone(store: SQLiteStore, tmp_path: Path) -> None:

@@ -24,8 +24,9 @@ from typing import Any, Final, TypeVar
 from samekey.errors import StoreError, StoreUnavailableError, UsageError
 from samekey.stores import _loops
 from samekey.stores._connection import BUSY_TIMEOUT_MS, Connection
-from samekey.stores._database import MAX_SHARED, Database, Job
+from samekey.stores._database import MAX_SHARED, Database
 from samekey.stores._errors import from_os, from_sqlite
+from samekey.stores._jobs import Call, Errand, Job
 from samekey.stores._locks import UNDER_WAY
 from samekey.stores._plans import Plan
 from samekey.stores._worker import Worker
@@ -46,49 +47,13 @@ _NO_MARK: Final = UNDER_WAY
 """Stands for the mark of a last commit that there was not: whatever comes next may sync."""
 
 
-class _Errand(Job[T]):
-    """A job that a task waits for.
-
-    Attributes:
-        apart: whether it may take long, so that it is done by the worker as a whole.
-        left: whether the task has left; then `undo` is called when it is over.
-    """
-
-    __slots__ = ("apart", "left", "undo", "waker")
-
-    def __init__(self, plan: Plan[T], *, apart: bool) -> None:
-        super().__init__(plan.work, plan.so, full=plan.full)  # type: ignore[arg-type] # what it finds is an answer too
-        self.apart = apart
-        self.undo = plan.undo
-        self.left = False
-        self.waker: _loops.Waker | None = None
-
-
-class _Call:
-    """Anything else that a task waits for."""
-
-    __slots__ = ("answer", "call", "error", "waker")
-
-    def __init__(self, call: Callable[[], Any]) -> None:
-        self.call = call
-        self.answer: Any = None
-        self.error: Exception | None = None
-        self.waker: _loops.Waker | None = None
-
-    def run(self) -> None:
-        try:
-            self.answer = self.call()
-        except Exception as error:  # noqa: BLE001 - it belongs to the task that waits, which gets it
-            self.error = error
-
-
 class AsyncEngine(Database):
     """Runs transactions for tasks of one event loop at a time, which is never blocked."""
 
     def _reset(self) -> None:
         super()._reset()
         self._guard = threading.Lock()  # of what follows; held for a few statements
-        self._queue: deque[_Errand[Any]] = deque()
+        self._queue: deque[Errand[Any]] = deque()
         self._loop: _loops.Loop | None = None
         self._inside = 0
         self._flights = 0
@@ -134,7 +99,7 @@ class AsyncEngine(Database):
         """
         loop = self._enter()
         try:
-            job = _Errand(plan, apart=apart)
+            job = Errand(plan, apart=apart)
             try:
                 self._queue.append(job)
                 if at_work <= 1:
@@ -191,8 +156,8 @@ class AsyncEngine(Database):
                 self._finish(jobs)
                 self._wake(jobs)
 
-    def _take(self) -> list[_Errand[Any]]:
-        jobs: list[_Errand[Any]] = []
+    def _take(self) -> list[Errand[Any]]:
+        jobs: list[Errand[Any]] = []
         with self._guard:
             while not self._flights and self._queue and len(jobs) < MAX_SHARED:
                 job = self._queue.popleft()
@@ -200,7 +165,7 @@ class AsyncEngine(Database):
                     jobs.append(job)
         return jobs
 
-    def _begin_here(self, jobs: list[_Errand[Any]]) -> bool:
+    def _begin_here(self, jobs: list[Errand[Any]]) -> bool:
         """Writes the rows, and commits or has the worker commit. False: it would have to wait, and nothing was done.
 
         The mutex is held at first; it is released in the end by whoever commits.
@@ -239,7 +204,7 @@ class AsyncEngine(Database):
                 self._finish(jobs)
                 self._wake(jobs)
 
-    def _put_back(self, jobs: list[_Errand[Any]]) -> None:
+    def _put_back(self, jobs: list[Errand[Any]]) -> None:
         with self._guard:
             for job in reversed(jobs):
                 job.error = None
@@ -256,7 +221,7 @@ class AsyncEngine(Database):
 
     # --- in the worker's thread ------------------------------------------------------------------------------
 
-    def _fly(self, call: Callable[[], None], for_whom: "Sequence[_Errand[Any] | _Call]") -> None:
+    def _fly(self, call: Callable[[], None], for_whom: "Sequence[Errand[Any] | Call]") -> None:
         with self._guard:
             self._flights += 1
         try:
@@ -266,7 +231,7 @@ class AsyncEngine(Database):
                 self._flights -= 1
             raise
 
-    def _in_flight(self, call: Callable[[], None], for_whom: "Sequence[_Errand[Any] | _Call]") -> None:
+    def _in_flight(self, call: Callable[[], None], for_whom: "Sequence[Errand[Any] | Call]") -> None:
         try:
             call()
         finally:
@@ -276,17 +241,17 @@ class AsyncEngine(Database):
             if loop is not None:
                 loop.soon_from_outside(partial(self._landed, for_whom))
 
-    def _landed(self, for_whom: "Sequence[_Errand[Any] | _Call]") -> None:
+    def _landed(self, for_whom: "Sequence[Errand[Any] | Call]") -> None:
         self._wake(for_whom)
         if self._queue and self._loop is not None and self._loop.is_here():
             self._pump_soon(self._loop)
 
-    def _wake(self, for_whom: "Sequence[_Errand[Any] | _Call]") -> None:
+    def _wake(self, for_whom: "Sequence[Errand[Any] | Call]") -> None:
         for each in for_whom:
             if each.waker is not None:
                 each.waker.wake()
 
-    def _commit_apart(self, jobs: list[_Errand[Any]], mark: bytes) -> None:
+    def _commit_apart(self, jobs: list[Errand[Any]], mark: bytes) -> None:
         """Commits what was written on the loop."""
         connection = self._connection
         assert connection is not None
@@ -300,7 +265,7 @@ class AsyncEngine(Database):
                 self._mutex.release()
                 self._finish(jobs)
 
-    def _whole(self, jobs: list[_Errand[Any]]) -> None:
+    def _whole(self, jobs: list[Errand[Any]]) -> None:
         """Does all of it, and waits for whatever there is to wait for."""
         with self._mutex:
             wanted: list[Job[Any]] = [job for job in jobs if not job.left]
@@ -325,7 +290,7 @@ class AsyncEngine(Database):
                 case _:
                     job.error = copy.copy(error)  # one exception cannot be raised in two tasks
 
-    def _finish(self, jobs: list[_Errand[Any]]) -> None:
+    def _finish(self, jobs: list[Errand[Any]]) -> None:
         for job in jobs:
             job.done = True
             if job.left:
@@ -344,7 +309,7 @@ class AsyncEngine(Database):
         """Has the worker do something; if the task is cancelled, that goes on without it."""
         loop = self._enter()
         try:
-            wanted = _Call(call)
+            wanted = Call(call)
             wanted.waker = loop.waker()
             self._fly(wanted.run, [wanted])
             await wanted.waker.sleep()
@@ -374,7 +339,7 @@ class AsyncEngine(Database):
         """Empties the log and lets go of everything, the thread too; a later verb opens it again."""
         loop = self._enter()
         try:
-            closing = _Call(self.close)
+            closing = Call(self.close)
             closing.waker = loop.waker()
             self._fly(closing.run, [closing])
             thread = self._worker.end()

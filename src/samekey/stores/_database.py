@@ -8,7 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, TypeVar
 
 from samekey.errors import StoreError, StoreUnavailableError
 from samekey.stores import _sql
@@ -18,6 +18,7 @@ from samekey.stores._errors import NOTHING_SENT, from_os, from_sqlite
 from samekey.stores._files import Files, make_directory, refuse_unfit
 from samekey.stores._fork import forget_in_child, quiet_at_fork
 from samekey.stores._inodes import Inode, asker, inode_of
+from samekey.stores._jobs import Job
 from samekey.stores._keeper import Keeper
 from samekey.stores._locks import UNDER_WAY, FileLock
 
@@ -37,20 +38,6 @@ _KEEPER_BUSY_MS: Final = 100
 _inherited: Final[dict[Inode | None, list[Connection]]] = {}
 
 
-class Job(Generic[T]):
-    """A write that waits for its commit."""
-
-    __slots__ = ("answer", "done", "error", "full", "so", "work")
-
-    def __init__(self, work: Callable[[Connection], T], so: str, *, full: bool) -> None:
-        self.work = work
-        self.full = full
-        self.so = so
-        self.done = False
-        self.answer: T | None = None
-        self.error: Exception | None = None
-
-
 class Database:
     """The database, its locks and its log. What begins with an underscore is called by who holds `_mutex`.
 
@@ -59,7 +46,7 @@ class Database:
 
     def __init__(self, files: Files, connect: Connect) -> None:
         self.files = files
-        self._log_now = asker(files.log)
+        self._beside_now = asker(files.log), asker(files.index)
         self._connect = connect
         self._connection: Connection | None = None
         self._apart: Connection | None = None
@@ -77,7 +64,7 @@ class Database:
         self._mutex_apart = threading.Lock()
         self._level = ""
         self._inode: Inode | None = None
-        self._log_inode: Inode | None = None
+        self._beside: tuple[Inode | None, ...] = ()
         self._unsynced = False
         self.scope_names: dict[str, tuple[str, ...]] = {}
 
@@ -167,7 +154,8 @@ class Database:
             needed = self._asked or not is_bound(connection)
             secret = settle_secret(connection, self.files, self._given, keep=self._keep) if needed else b""
             self._inode = inode_of(self.files.database)
-            self._log_inode = None
+            # SQLite has opened them by now, and nobody takes them away while we hold the lock.
+            self._beside = tuple([now() for now in self._beside_now])
             self._level = "EXTRA"
             self._connection = connection
         except BaseException:
@@ -189,12 +177,23 @@ class Database:
             self._close_locked()
 
     def close_at_last(self) -> None:
-        """The same when the store is collected or the process ends, unless a verb is stuck just then."""
-        self.keeper.stop()
+        """The same when the store is collected or the process ends, unless a verb is stuck just then.
+
+        Nobody is waited for at the lock file: a collection may come in the middle of another transaction of this very
+        thread, and whoever is there empties the log in the end.
+        """
         if self._mutex.acquire(timeout=_LAST_PATIENCE):
             try:
-                self._close_locked()
+                with suppress(StoreError, OSError, sqlite3.Error):
+                    if self._connection is not None and self._lock.attempt():
+                        self._lock.release()  # to the keeper, for its last look
+                        self.keeper.stop()
+                        self._connection.execute(f"PRAGMA busy_timeout = {_KEEPER_BUSY_MS}").fetchall()
+                        if self._lock.attempt():
+                            self._empty_and_drop()
             finally:
+                self._drop()
+                self._lock.close()
                 self._mutex.release()
 
     def _close_locked(self) -> None:
@@ -271,12 +270,9 @@ class Database:
         connection.execute("BEGIN IMMEDIATE")
 
     def _is_in_place(self) -> bool:
-        """Whether database and log are still the files that were opened: SQLite writes into deleted ones too."""
-        if self._log_inode is None:
-            self._log_inode = self._log_now()
-        elif self._log_now() != self._log_inode:
-            return False
-        return inode_of(self.files.database) == self._inode
+        """Whether database, log and index are still the files that were opened: SQLite writes into deleted ones too."""
+        log, index = self._beside_now
+        return (log(), index()) == self._beside and inode_of(self.files.database) == self._inode
 
     def _sync_again(self, connection: Connection) -> None:
         """After a sync that failed: Linux takes what it covered for written, and no later sync of the log writes it.

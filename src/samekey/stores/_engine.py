@@ -6,11 +6,16 @@ everything that is queued. A lone caller finds only its own job and pays for not
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
+from threading import get_ident
 from typing import Any, TypeVar
 
+from samekey.errors import StoreUnavailableError
 from samekey.stores._connection import Connection
-from samekey.stores._database import MAX_SHARED, Database, Job
+from samekey.stores._database import MAX_SHARED, Database
 from samekey.stores._errors import NOTHING_SENT
+from samekey.stores._jobs import Job
+from samekey.stores._locks import threads_inside
 
 T = TypeVar("T")
 
@@ -21,6 +26,36 @@ class Engine(Database):
     def _reset(self) -> None:
         super()._reset()
         self._queue: deque[Job[Any]] = deque()
+        self._inside = threads_inside(self.files.lock)
+
+    def secret(self, given: bytes | None, *, keep: bool = False) -> bytes:
+        """Opens the store and returns its secret, see `Store.secret`."""
+        return self._once(lambda: super(Engine, self).secret(given, keep=keep))
+
+    def ensure_open(self) -> None:
+        """Opens the store if it is not open."""
+        self._once(super().ensure_open)
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Runs statements that change nothing."""
+        return self._once(lambda: super(Engine, self).read(work))
+
+    def _once(self, call: Callable[[], T], so: str = NOTHING_SENT) -> T:
+        """Does something for the calling thread, unless it is inside already: then it is a signal handler's."""
+        me = get_ident()
+        if me in self._inside:
+            raise StoreUnavailableError(
+                f"the store {self.files.shown} is in use by the very code that a signal handler has interrupted, {so}; have "
+                "the handler note what is to be done, and do it afterwards."
+            )
+        try:
+            self._inside.add(me)
+            return call()
+        finally:
+            try:
+                self._inside.discard(me)
+            finally:
+                self._inside.discard(me)  # once more, for a Ctrl-C just before the first one
 
     def write(self, work: Callable[[Connection], T], *, full: bool, so: str = NOTHING_SENT) -> T:
         """Runs statements in a transaction of their own or one that is shared; returns after its commit.
@@ -31,6 +66,12 @@ class Engine(Database):
             so: what a failure means for the caller, for the message.
         """
         job = Job(work, so, full=full)
+        self._once(partial(self._submit, job), so)
+        if job.error is not None:
+            raise job.error
+        return job.answer  # type: ignore[return-value] # done without an error means answered
+
+    def _submit(self, job: Job[Any]) -> None:
         self._queue.append(job)
         try:
             with self._mutex:
@@ -39,9 +80,6 @@ class Engine(Database):
         except BaseException:
             self._withdraw(job)
             raise
-        if job.error is not None:
-            raise job.error
-        return job.answer  # type: ignore[return-value] # done without an error means answered
 
     def _withdraw(self, job: Job[Any]) -> None:
         """After this nobody will run the job: it is not queued, and no leader has it."""

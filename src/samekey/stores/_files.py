@@ -52,6 +52,11 @@ class Files:
         return self.database + "-wal"
 
     @property
+    def index(self) -> str:
+        """SQLite's index of the log, which all processes share: memory behind a file."""
+        return self.database + "-shm"
+
+    @property
     def secret(self) -> str:
         """What keys are derived from; its presence also says that a store was made here."""
         return self.database + ".secret"

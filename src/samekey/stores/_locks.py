@@ -15,6 +15,17 @@ UNDER_WAY: Final = bytes(16)
 """The mark while a checkpoint runs beside the writers, or after one that was killed there."""
 
 
+_inside: Final[dict[tuple[int, str], set[int]]] = {}
+
+
+def threads_inside(path: str) -> set[int]:
+    """The threads of this process that are inside a database, whatever object they came by; it is named by its lock file.
+
+    A signal handler interrupts a thread there, and would wait for that thread, which waits for it.
+    """
+    return _inside.setdefault((os.getpid(), path), set())
+
+
 class FileLock:
     """An exclusive lock between processes. Threads of one process need a lock of their own around it.
 

@@ -1,0 +1,61 @@
+"""What waits for a database: writes of threads, writes of tasks, and whatever else a task has done apart."""
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from samekey.stores import _loops
+from samekey.stores._connection import Connection
+from samekey.stores._plans import Plan
+
+T = TypeVar("T")
+
+
+class Job(Generic[T]):
+    """A write that waits for its commit."""
+
+    __slots__ = ("answer", "done", "error", "full", "so", "work")
+
+    def __init__(self, work: Callable[[Connection], T], so: str, *, full: bool) -> None:
+        self.work = work
+        self.full = full
+        self.so = so
+        self.done = False
+        self.answer: T | None = None
+        self.error: Exception | None = None
+
+
+class Errand(Job[T]):
+    """A job that a task waits for.
+
+    Attributes:
+        apart: whether it may take long, so that it is done by the worker as a whole.
+        left: whether the task has left; then `undo` is called when it is over.
+    """
+
+    __slots__ = ("apart", "left", "undo", "waker")
+
+    def __init__(self, plan: Plan[T], *, apart: bool) -> None:
+        super().__init__(plan.work, plan.so, full=plan.full)  # type: ignore[arg-type] # what it finds is an answer too
+        self.apart = apart
+        self.undo = plan.undo
+        self.left = False
+        self.waker: _loops.Waker | None = None
+
+
+class Call:
+    """Anything else that a task waits for."""
+
+    __slots__ = ("answer", "call", "error", "waker")
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self.call = call
+        self.answer: Any = None
+        self.error: Exception | None = None
+        self.waker: _loops.Waker | None = None
+
+    def run(self) -> None:
+        """Does it."""
+        try:
+            self.answer = self.call()
+        except Exception as error:  # noqa: BLE001 - it belongs to the task that waits, which gets it
+            self.error = error

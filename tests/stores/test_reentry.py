@@ -1,0 +1,112 @@
+"""What comes in the middle of a transaction, in the same thread: a signal handler, and a store that is collected."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from samekey._core.verbs import Claim, Claimed
+from samekey.errors import StoreUnavailableError
+from samekey.stores import SQLiteStore
+from samekey.stores._connection import connect
+from tests.stores.builders import record, settlement
+
+pytestmark = pytest.mark.timeout(60)  # without the guards they wait for themselves
+
+
+class Meanwhile:
+    """A connection that does something at a statement, once, in the middle of a transaction."""
+
+    def __init__(self, uri: str, at: str, do: list[Callable[[], object]]) -> None:
+        self._inner = connect(uri)
+        self._at = at
+        self._do = do
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._inner.in_transaction
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
+        if sql.lstrip().startswith(self._at):
+            while self._do:
+                self._do.pop()()
+        return self._inner.execute(sql, parameters)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+@pytest.mark.parametrize("at", ["COMMIT", "INSERT INTO actions", "BEGIN"])
+@pytest.mark.parametrize("own", [True, False], ids=["the same store", "another object"])
+def test_a_signal_handler_that_writes_in_the_middle_of_a_write_is_refused_and_the_write_goes_on(
+    tmp_path: Path, at: str, *, own: bool
+) -> None:
+    do: list[Callable[[], object]] = []
+    store = SQLiteStore(tmp_path / "samekey.db", _connect=lambda uri: Meanwhile(uri, at, do))
+    other = store if own else SQLiteStore(tmp_path / "samekey.db")
+    for each in {store, other}:
+        each.secret(None)
+    told: list[StoreUnavailableError] = []
+
+    def handler(*_: object) -> None:
+        for verb in (lambda: other.claim(Claim(record(other, "handler"))), other.find):
+            with pytest.raises(
+                StoreUnavailableError, match="signal handler has interrupted, so nothing was sent"
+            ) as caught:
+                verb()
+            told.append(caught.value)
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        row = record(store, "main")
+        do.append(lambda: signal.raise_signal(signal.SIGUSR1))
+        assert store.claim(Claim(row)) == Claimed(row)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert len(told) == 2
+    store.settle(settlement(row))
+    assert isinstance(other.claim(Claim(record(other, "handler"))), Claimed)  # afterwards it may
+    assert len(store.find()) == 2
+    for each in {store, other}:
+        each.close()
+
+
+def test_a_store_that_is_collected_in_the_middle_of_a_write_waits_for_nobody(tmp_path: Path) -> None:
+    do: list[Callable[[], object]] = []
+    store = SQLiteStore(tmp_path / "samekey.db", _connect=lambda uri: Meanwhile(uri, "COMMIT", do))
+    forgotten = SQLiteStore(tmp_path / "samekey.db")
+    row = record(forgotten, "forgotten")
+    forgotten.claim(Claim(row))
+    engine = forgotten._engine
+    gc.collect()
+
+    def forget() -> None:
+        nonlocal forgotten
+        del forgotten
+        gc.collect()
+
+    do.append(forget)
+    one = record(store, "one")
+    assert store.claim(Claim(one)) == Claimed(one)
+    assert engine._connection is None
+    assert {each.idempotency_key for each in store.find()} == {row.idempotency_key, one.idempotency_key}
+    store.close()
+    assert not (tmp_path / "samekey.db-wal").exists()
+
+
+def test_a_store_that_is_collected_leaves_no_payload_behind(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "samekey.db")
+    store.claim(Claim(record(store, "one")))
+    assert (tmp_path / "samekey.db-wal").stat().st_size
+    del store
+    gc.collect()
+    assert not (tmp_path / "samekey.db-wal").exists()
+    database = sqlite3.connect(tmp_path / "samekey.db")
+    assert database.execute("SELECT count(*) FROM actions").fetchone() == (1,)
+    database.close()
