@@ -11,6 +11,7 @@ from samekey._core.states import Status
 from samekey._drivers.ports import had_succeeded
 from samekey.contracts import Operation
 from samekey.errors import ActionRejectedError, NotSentError, SamekeyError, UsageError
+from samekey.settings import check_text
 from samekey.unpicklable import Unpicklable
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ class OneWrite(Known[ResponseT]):
         correlation_id: str | None,
     ) -> None:
         super().__init__()
+        if correlation_id is not None:
+            check_text("correlation_id=", correlation_id)
         self._ground = ground
         self._operation = operation
         self._identity = identity

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from samekey.actions import Known, conclude
 from samekey.errors import ActionRejectedError, SamekeyError, UsageError
+from samekey.settings import check_text
 
 if TYPE_CHECKING:
     from anyio import Lock
@@ -61,6 +62,8 @@ class AmbientAction(Known[Any]):
 
     def __init__(self, operation: Operation | str, scope: Scope, correlation_id: str | None, match: str | None) -> None:
         super().__init__()
+        if correlation_id is not None:
+            check_text("correlation_id=", correlation_id)
         self.operation = operation
         self.scope = scope
         self.correlation_id = correlation_id

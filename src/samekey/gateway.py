@@ -21,7 +21,7 @@ from samekey.http.limit import MAX_RESPONSE_BYTES, limit_answers
 from samekey.http.responses import outward
 from samekey.provider import Provider
 from samekey.providers import ProviderName, choose
-from samekey.settings import Operations, check_choices, check_kind, secret_of
+from samekey.settings import Operations, check_choices, check_kind, check_text, secret_of
 from samekey.stores import AsyncStore, Keys, Store
 from samekey.unpicklable import Unpicklable
 
@@ -46,6 +46,8 @@ class Marked:
         self.operation: Operation = operations.find(marks["operation"])
         self.identity: Identity = operations.identity(self.operation, marks["scope"])
         self.correlation_id: str | None = marks.get("correlation_id")
+        if self.correlation_id is not None:
+            check_text(f"{MARK}: correlation_id", self.correlation_id)
 
 
 class Gateway(Unpicklable, Generic[StoreT, GroundT]):

@@ -80,6 +80,20 @@ def _unknown_name(name: str, known: Mapping[str, Operation]) -> str:
     return f"{name!r} is not an operation of this client{hint}; another name would be another action with another key."
 
 
+def check_text(what: str, text: object) -> None:
+    """Refuses what no store could keep, such as bytes of an argument or a variable that were not UTF-8.
+
+    Raises:
+        UsageError: it is no text, or none that can be encoded.
+    """
+    if not isinstance(text, str):
+        raise UsageError(f"{what} is a {type(text).__name__}; give a str.")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{what} holds a lone surrogate, which is not text; decode it properly first.") from None
+
+
 def check_choices(*, keep: str, freeze: str, actor: object, retry: object, window: object) -> None:
     """Refuses arguments that cannot be.
 
@@ -92,6 +106,7 @@ def check_choices(*, keep: str, freeze: str, actor: object, retry: object, windo
         raise UsageError(f'freeze={freeze!r} is unknown; give "request" or "nothing".')
     if not isinstance(actor, str) or not actor:
         raise UsageError("actor= names the account on whose behalf the client writes; give a non-empty string.")
+    check_text("actor=", actor)
     if not isinstance(retry, RetryPolicy):
         raise UsageError(f"retry= is a {type(retry).__name__}; give a RetryPolicy.")
     if window is not None and (not isinstance(window, timedelta) or window <= timedelta(0)):

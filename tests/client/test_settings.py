@@ -222,6 +222,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"keep": "all"}, "keep='all' is unknown"),
     ({"freeze": "all"}, "freeze='all' is unknown"),
     ({"actor": ""}, "give a non-empty string"),
+    ({"actor": "a\udc80"}, "actor= holds a lone surrogate"),
     ({"retry": 5}, "retry= is a int"),
     ({"operations": ["create_order"]}, "operations= holds a str"),
     ({"operations": [create_order, create_order]}, "holds 'create_order' twice"),
@@ -242,6 +243,18 @@ def test_a_client_that_cannot_work_is_not_built(
         connect(**options)
     assert not server.requests
     assert not path.parent.exists()
+
+
+@pytest.mark.parametrize(("given", "told"), [("job-\udcff", "holds a lone surrogate"), (5, "is a int; give a str")])
+def test_a_correlation_id_that_no_store_could_keep_is_refused(
+    server: FlakyServer, connect: Connect, given: Any, told: str
+) -> None:
+    client = connect()
+    with pytest.raises(samekey.UsageError, match=f"correlation_id= {told}"):
+        client.action(create_order, scope={"order": 1}, correlation_id=given)
+    with pytest.raises(samekey.UsageError, match=f"correlation_id= {told}"):
+        samekey.action(create_order, scope={"order": 1}, correlation_id=given)
+    assert not server.requests
 
 
 def test_a_known_host_gets_its_profile_proposed_and_never_a_number() -> None:

@@ -254,3 +254,9 @@ def test_a_field_name_that_is_not_text_is_refused() -> None:
 def test_an_empty_declaration_takes_an_empty_scope() -> None:
     empty: Mapping[str, str] = {}
     assert scope_texts("op", (), empty) == {}
+
+
+@pytest.mark.parametrize("declared", [None, ("\u00e9", "e\u0301")])
+def test_names_that_a_reader_cannot_tell_apart_swallow_no_value(declared: tuple[str, ...] | None) -> None:
+    with pytest.raises(UsageError, match="two field names of the scope are the same to a reader"):
+        scope_texts("op", declared, {"\u00e9": 1, "e\u0301": 2})

@@ -158,7 +158,7 @@ async def test_who_waits_too_long_for_a_connection_is_told_and_leaves(asynchrono
         assert told.value.request.method == "POST"
         assert not client._transport._queue
         group.cancel_scope.cancel()
-    assert [pool.busy for pool in client._transport.pools] == [0, 0]
+    assert not any(pool.busy for pool in client._transport.pools)
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -276,6 +276,57 @@ async def test_what_fails_and_what_is_cancelled_frees_its_place(asynchronous: Li
                 await anyio.lowlevel.checkpoint()
             group.cancel_scope.cancel()
         assert [pool.busy for pool in client._transport.pools] == [0]
+
+
+async def test_a_pool_in_which_a_request_was_cancelled_is_given_up_when_it_is_free(
+    asynchronous: Library[Any, Any],
+) -> None:
+    """Else a connection that httpcore takes for used ever after would be half of it."""
+    async with serving(together=2) as server, built(asynchronous, server.url) as client:
+        transport = client._transport
+        (first,) = transport.pools
+        scope = anyio.CancelScope()
+
+        async def cancelled() -> None:
+            with scope:
+                await client.post("/orders")
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(cancelled)
+            while server.most < 1:
+                await anyio.lowlevel.checkpoint()
+            scope.cancel()
+        assert first not in transport.pools
+        assert await many(client, 2) == [201, 201]
+        assert await server.has_closed(1)
+        assert (transport._left, len(transport.pools), transport._given_up) == (98, 1, [])
+
+
+async def test_who_waits_for_a_pool_that_is_given_up_gets_another(asynchronous: Library[Any, Any]) -> None:
+    limits = asynchronous.module.Limits(max_connections=3)
+    async with built(asynchronous, "http://127.0.0.1:1", limits=limits) as client:
+        transport = client._transport
+        transport.pools.append(transport._another())
+        transport._of["http", "127.0.0.1", 1] = transport.pools[:]
+        transport._unused.clear()
+        one, two = transport.pools
+        one.busy, two.busy = one.most, two.most
+        request = client.build_request("POST", "/orders")
+        async with anyio.create_task_group() as group:
+
+            async def refused() -> None:
+                with pytest.raises(asynchronous.module.ConnectError):
+                    await transport.handle_async_request(request)
+
+            group.start_soon(refused)
+            while not transport._queue:
+                await anyio.lowlevel.checkpoint()
+            transport.free(one, interrupted=True)
+            assert transport._queue  # the other connection of it is still in use
+            transport.free(one)
+        assert one not in transport.pools
+        assert not transport._queue
+        assert sum(pool.busy for pool in transport.pools) == 1
 
 
 async def test_an_answer_that_is_closed_twice_frees_one_place(asynchronous: Library[Any, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from samekey.errors import UsageError
 from samekey.http.scrub import scrub
 from samekey.http.summary import chain
 from tests.http.conftest import attempt
@@ -72,3 +73,16 @@ def test_foreign_exceptions_are_left_alone() -> None:
     error = RuntimeError("as: 'it' is")
     assert scrub(error) is error
     assert error.args == ("as: 'it' is",)
+
+
+def test_a_status_error_over_an_answer_that_nobody_has_read_is_cleaned_too(module: Any) -> None:
+    """As a response hook raises it."""
+    request = module.Request("POST", "https://h/?t=se-cret", headers={"Authorization": "se-cret"})
+    response = module.Response(400, request=request, stream=module.ByteStream(b"se-cret"))
+    with pytest.raises(module.HTTPStatusError) as caught:
+        response.raise_for_status()
+    error: Any = scrub(caught.value)
+    assert error.response.status_code == 400
+    with pytest.raises(UsageError, match="was not read"):
+        _ = error.response.content
+    assert b"se-cret" not in pickle.dumps(error)

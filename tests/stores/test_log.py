@@ -230,3 +230,22 @@ def test_a_refusal_is_erased_too(store: SQLiteStore) -> None:
     row = done(store, move=Move.REFUSAL)
     assert (row.status, row.frozen_request) == (Status.REJECTED, None)
     assert settlement(row).holder is None
+
+
+def test_where_the_system_gives_no_thread_what_was_written_stands_and_closing_empties_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SQLiteStore(tmp_path / "samekey.db")
+
+    def start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        assert done(store, "one").status is Status.SUCCEEDED
+    threads = [store._engine.keeper._thread]
+    assert done(store, "two").status is Status.SUCCEEDED
+    threads.append(store._engine.keeper._thread)
+    assert [thread is None for thread in threads] == [True, False]
+    store.close()
+    assert not (tmp_path / "samekey.db-wal").exists()

@@ -127,6 +127,10 @@ def scope_texts(operation_name: str, declared: tuple[str, ...] | None, scope: Ma
             text = _text(operation_name, name, value)
         plain = type(name) is str and name and name.isascii()
         texts[name if plain else _field_name(operation_name, name)] = text
+    if len(texts) != len(scope):
+        raise UsageError(
+            f"{operation_name}: two field names of the scope are the same to a reader (one in another Unicode form); rename one."
+        )
     return texts
 
 

@@ -7,7 +7,8 @@ next is made when the ones before it are full. A lone request always finds its o
 requests wait here and not at one of the pools, so that none waits longer than it would for one pool.
 
 A pool closes what has been idle for too long when it is asked for a connection, and of many most are not asked again. So
-those that nobody has used for so long are given up here, and their place is any server's.
+those that nobody has used for so long are given up here, and their place is any server's. So is one in which a request was
+cancelled, once it is free: httpcore (1.0.9 at least) may take the connection for used ever after, which of two is half.
 """
 
 from __future__ import annotations
@@ -64,12 +65,14 @@ class _Pool:
         self.idle = idle
         self.busy = 0
         self.last_used = 0.0
+        self.broken = False
 
 
 class _Waiting:
     """A request that waits until a pool with room is handed to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, url: Any) -> None:
+        self.url = url
         self.handed = anyio.Event()
         self.pool: _Pool | None = None
 
@@ -107,7 +110,7 @@ class _Pools:
         """The server's first with room, else a new one, else another server's, which gives up an idle connection."""
         own = self._of.setdefault((url.scheme, url.host, url.port), [])
         for pool in own:
-            if pool.busy < pool.most:
+            if pool.busy < pool.most and not pool.broken:
                 return pool
         if self._unused:
             own.append(self._unused.pop())
@@ -116,11 +119,11 @@ class _Pools:
             own.append(self._another())
             self.pools.append(own[-1])
             return own[-1]
-        return next((pool for pool in self.pools if pool.busy < pool.most), None)
+        return next((pool for pool in self.pools if pool.busy < pool.most and not pool.broken), None)
 
     async def _handed(self, request: Any) -> _Pool:
         """Waits for another request to end, no longer than a request may wait for a connection."""
-        waiting = _Waiting()
+        waiting = _Waiting(request.url)
         self._queue.append(waiting)
         seconds = request.extensions.get("timeout", {}).get("pool")
         try:
@@ -137,34 +140,47 @@ class _Pools:
             raise self._module.PoolTimeout("all connections are in use", request=request)
         return waiting.pool
 
-    def free(self, pool: _Pool) -> None:
+    def free(self, pool: _Pool, *, interrupted: bool = False) -> None:
         """A request has ended: its place is the next one's."""
-        if self._queue:
-            waiting = self._queue.popleft()
-            waiting.pool = pool
-            waiting.handed.set()
-        else:
-            pool.busy -= 1
-            pool.last_used = self.clock()
-
-    async def _give_up_idle(self) -> None:
-        """Gives up the pools that have been idle for too long; a look at all of them, once in that time."""
-        now, expiry = self.clock(), self._limits.keepalive_expiry
-        if expiry is None or now < self._look_at:
+        pool.broken |= interrupted
+        if self._queue and not pool.broken:
+            self._hand_over(pool)
             return
-        self._look_at = now + expiry
+        pool.busy -= 1
+        pool.last_used = self.clock()
+        if pool.broken and not pool.busy:
+            self._give_up(pool)
+            if self._queue and (another := self._roomy(self._queue[0].url)) is not None:
+                another.busy += 1
+                self._hand_over(another)
+
+    def _hand_over(self, pool: _Pool) -> None:
+        waiting = self._queue.popleft()
+        waiting.pool = pool
+        waiting.handed.set()
+
+    def _give_up(self, pool: _Pool) -> None:
+        self.pools.remove(pool)
+        self._left += pool.most
+        self._idle += pool.idle
+        self._given_up.append(pool.transport)
         for server, own in list(self._of.items()):
-            for pool in [pool for pool in own if not pool.busy and now - pool.last_used >= expiry]:
-                own.remove(pool)
-                self.pools.remove(pool)
-                self._left += pool.most
-                self._idle += pool.idle
-                self._given_up.append(pool.transport)
-            if not own:
+            self._of[server] = [other for other in own if other is not pool]
+            if not self._of[server]:
                 del self._of[server]
         if not self.pools:
             self.pools.append(self._another())
             self._unused.append(self.pools[0])
+
+    async def _tidy(self) -> None:
+        """Gives up what has been idle for too long, by a look at all pools once in that time, and closes what was given up."""
+        now, expiry = self.clock(), self._limits.keepalive_expiry
+        if expiry is not None and now >= self._look_at:
+            self._look_at = now + expiry
+            used = [pool for own in self._of.values() for pool in own]
+            for pool in used:
+                if not pool.busy and now - pool.last_used >= expiry:
+                    self._give_up(pool)
         while self._given_up:
             transport = self._given_up.pop()
             try:
@@ -175,7 +191,8 @@ class _Pools:
                 raise
 
     async def handle_async_request(self, request: Any) -> Any:
-        await self._give_up_idle()
+        if self._given_up or self.clock() >= self._look_at:
+            await self._tidy()
         pool = None if self._queue else self._roomy(request.url)
         if pool is None:
             pool = await self._handed(request)
@@ -183,8 +200,8 @@ class _Pools:
             pool.busy += 1
         try:
             response = await pool.transport.handle_async_request(request)
-        except BaseException:
-            self.free(pool)
+        except BaseException as error:
+            self.free(pool, interrupted=not isinstance(error, Exception))
             raise
         response.stream = _classes(self._module)[1](response.stream, partial(self.free, pool))
         return response
@@ -199,23 +216,28 @@ def _number(limit: int | None) -> float:
     return float("inf") if limit is None else limit
 
 
+def _nothing(*, interrupted: bool = False) -> None:
+    """What there is to free the second time."""
+
+
 class _Stream:
     """An answer's body; when it is closed, its connection is free."""
 
-    def __init__(self, stream: Any, free: Callable[[], None]) -> None:
+    def __init__(self, stream: Any, free: Callable[..., None]) -> None:
         self._stream = stream
-        self._free: Callable[[], None] | None = free
+        self._free: Callable[..., None] | None = free
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._stream.__aiter__()  # type: ignore[no-any-return]
 
     async def aclose(self) -> None:
-        free, self._free = self._free, None
+        free, self._free = self._free or _nothing, None
         try:
             await self._stream.aclose()
-        finally:
-            if free is not None:
-                free()
+        except BaseException as error:
+            free(interrupted=not isinstance(error, Exception))
+            raise
+        free()
 
 
 @cache

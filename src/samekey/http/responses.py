@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
 
 from samekey._core.model import Record
 from samekey._core.sealing import refuse_sealed
@@ -72,6 +72,8 @@ def stripped(module: Any, response: T) -> T:
         return response
     headers = [(name, value) for name, value in fields(native) if name not in _WIRE and name != "set-cookie"]
     extensions = {k: v for k, v in native.extensions.items() if k in {"http_version", "reason_phrase"}}
+    if not hasattr(native, "_content"):  # a hook raised before it was read
+        return cast("T", _unkept(module, native.status_code, headers, bare_request(module, native.request), _UNREAD))
     copy = module.Response(
         native.status_code,
         headers=_encoded(headers),
@@ -86,6 +88,9 @@ def stripped(module: Any, response: T) -> T:
         copy.elapsed = timedelta(0)
     made: T = copy
     return made
+
+
+_UNREAD: Final = "the body of this response was not read when an error was raised over it."
 
 
 def outward(module: Any, response: Any) -> Any:

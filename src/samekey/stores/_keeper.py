@@ -9,6 +9,7 @@ cut when the store is quiet, or at the latest after `LONGEST`.
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Final
 
@@ -67,8 +68,10 @@ class Keeper:
             self._stopped = False
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="samekey-store", daemon=True)
-                thread.start()
-                self._thread = thread
+                # The system may give no thread: what was written stands all the same, and the next note asks again.
+                with suppress(RuntimeError):
+                    thread.start()
+                    self._thread = thread
         if self._pages >= MANY_PAGES:
             self._wake.set()
 
