@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import sqlite3
 import threading
@@ -120,59 +119,6 @@ async def test_turns_that_take_long_are_few(tmp_path: Path) -> None:
         store._engine._clock = lambda: next(looks) * _async_engine.LONGEST_WAIT
         await store.claim(Claim(record(store, "late")))  # type: ignore[arg-type]
         assert next(looks) == 2  # one when it was put off, one a turn later
-
-
-@pytest.mark.parametrize("at_work", [0, 3])
-async def test_where_the_system_gives_no_thread_nothing_is_sent_and_the_next_one_may_have_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_work: int
-) -> None:
-    async with opened(tmp_path) as store:
-        for number in range(at_work):
-            await store.claim(Claim(record(store, f"busy-{number}")))  # type: ignore[arg-type]
-        thread = store._engine._worker.end()  # as after a pause
-        assert thread is not None
-        thread.join()
-
-        def start(_thread: threading.Thread) -> None:
-            raise RuntimeError("can't start new thread")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(threading.Thread, "start", start)
-            with pytest.raises(
-                StoreUnavailableError, match=r"has no thread \(can't start new thread\), so nothing was sent"
-            ):
-                await store.claim(Claim(record(store, "one")))  # type: ignore[arg-type]
-        row = record(store, "two")  # type: ignore[arg-type]
-        assert await store.claim(Claim(row)) == Claimed(row)
-        assert {each.idempotency_key for each in await store.find()} >= {"key-two-1"}
-
-
-@pytest.mark.parametrize("where", ["_pump", "_clock"])
-def test_who_goes_on_with_a_loop_after_ctrl_c_can_write(tmp_path: Path, where: str) -> None:
-    """As at the prompt of a notebook."""
-    loop = asyncio.new_event_loop()
-    store = AsyncSQLiteStore(tmp_path / "samekey.db")
-
-    async def some(*names: str) -> None:
-        await store.secret(None)
-        for name in names:
-            await store.claim(Claim(record(store, name)))  # type: ignore[arg-type]
-
-    def interrupted() -> float:
-        store._engine.__dict__.update(kept)
-        raise KeyboardInterrupt
-
-    loop.run_until_complete(some(*"abcdefgh"))
-    kept = {where: getattr(store._engine, where)}
-    setattr(store._engine, where, interrupted)
-    left = loop.create_task(some("left"))
-    with pytest.raises(KeyboardInterrupt):
-        loop.run_until_complete(left)
-    loop.run_until_complete(asyncio.wait_for(some("next"), 60))
-    if where == "_pump":
-        loop.run_until_complete(asyncio.wait_for(left, 60))
-    loop.run_until_complete(store.aclose())
-    loop.close()
 
 
 @pytest.mark.parametrize(("at_work", "enough"), [(16, 4), (8 * _async_engine.ENOUGH, _async_engine.ENOUGH)])

@@ -26,7 +26,7 @@ from samekey.stores import _loops
 from samekey.stores._connection import BUSY_TIMEOUT_MS, Connection
 from samekey.stores._database import MAX_SHARED, Database
 from samekey.stores._errors import from_os, from_sqlite
-from samekey.stores._jobs import Call, Errand, Job
+from samekey.stores._jobs import Call, Errand, Flight, Job
 from samekey.stores._locks import UNDER_WAY
 from samekey.stores._plans import Plan
 from samekey.stores._worker import Worker
@@ -150,7 +150,7 @@ class AsyncEngine(Database):
             try:
                 # Not to be had: a fork is under way in another thread, or the store is being collected.
                 if not (self._mutex.acquire(blocking=False) and self._begin_here(jobs)):
-                    self._fly(partial(self._whole, jobs), jobs)
+                    self._fly_whole(jobs)
             except RuntimeError as error:  # no thread is to be had
                 self._refuse(list(jobs), error)
                 self._finish(jobs)
@@ -170,7 +170,7 @@ class AsyncEngine(Database):
 
         The mutex is held at first; it is released in the end by whoever commits.
         """
-        connection, held, done = self._connection, True, False
+        connection, flight, done = self._connection, Flight(), False
         try:
             if connection is None or self._unsynced or any(job.apart for job in jobs) or not self._lock.attempt():
                 return False
@@ -183,19 +183,17 @@ class AsyncEngine(Database):
             mark = self._lock.mark()
             if self._run_all(connection, list(jobs)):
                 if full or mark != self._mark or mark == UNDER_WAY:
-                    self._fly(partial(self._commit_apart, jobs, mark), jobs)
-                    held = False
+                    self._fly(partial(self._commit_apart, jobs, mark), jobs, flight)
                     return True
                 self._commit(connection, list(jobs))
             done = True  # also where there was nothing left to commit
             return True
-        except RuntimeError:  # no thread is to be had: the caller tells them
-            raise
-        except BaseException:  # Ctrl-C
-            self._put_back(jobs)
+        except BaseException as error:  # Ctrl-C; or no thread is to be had, which the caller tells them
+            if flight.ours and not isinstance(error, RuntimeError):
+                self._put_back(jobs)
             raise
         finally:
-            if held:
+            if flight.ours:
                 try:
                     self._conclude()
                 finally:
@@ -221,17 +219,35 @@ class AsyncEngine(Database):
 
     # --- in the worker's thread ------------------------------------------------------------------------------
 
-    def _fly(self, call: Callable[[], None], for_whom: "Sequence[Errand[Any] | Call]") -> None:
-        with self._guard:
-            self._flights += 1
+    def _fly(
+        self, call: Callable[[], None], for_whom: "Sequence[Errand[Any] | Call]", flight: Flight | None = None
+    ) -> None:
+        flight = flight or Flight()
         try:
-            self._worker.put(partial(self._in_flight, call, for_whom))
-        except BaseException:
+            flight.handed = True
             with self._guard:
-                self._flights -= 1
+                self._flights += 1
+            self._worker.put(partial(self._in_flight, flight, call, for_whom))
+        except BaseException:  # no thread, or Ctrl-C
+            with self._guard:
+                flight.off = not flight.begun
+                self._flights -= flight.off
             raise
 
-    def _in_flight(self, call: Callable[[], None], for_whom: "Sequence[Errand[Any] | Call]") -> None:
+    def _fly_whole(self, jobs: list[Errand[Any]]) -> None:
+        flight = Flight()
+        try:
+            self._fly(partial(self._whole, jobs), jobs, flight)
+        except BaseException as error:
+            if flight.ours and not isinstance(error, RuntimeError):
+                self._put_back(jobs)
+            raise
+
+    def _in_flight(self, flight: Flight, call: Callable[[], None], for_whom: "Sequence[Errand[Any] | Call]") -> None:
+        with self._guard:
+            if flight.off:
+                return
+            flight.begun = True
         try:
             call()
         finally:
@@ -284,9 +300,7 @@ class AsyncEngine(Database):
                 case OSError():
                     job.error = from_os(error, self.files.shown)
                 case RuntimeError():
-                    job.error = StoreUnavailableError(
-                        f"the store {self.files.shown} has no thread ({error}), {job.so}."
-                    )
+                    job.error = StoreUnavailableError(f"the store {self.files.shown} cannot go on ({error}), {job.so}.")
                 case _:
                     job.error = copy.copy(error)  # one exception cannot be raised in two tasks
 

@@ -59,3 +59,23 @@ class Call:
             self.answer = self.call()
         except Exception as error:  # noqa: BLE001 - it belongs to the task that waits, which gets it
             self.error = error
+
+
+class Flight:
+    """What the worker is handed, and whose it is: an interruption while it is handed over leaves it to one of the two.
+
+    Attributes:
+        handed: it was handed over, or just will be.
+        begun: the worker has it.
+        off: it was taken back before the worker had it.
+    """
+
+    __slots__ = ("begun", "handed", "off")
+
+    def __init__(self) -> None:
+        self.handed = self.begun = self.off = False
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is not, or not any more, the worker's."""
+        return self.off or not self.handed
