@@ -158,6 +158,15 @@ def test_a_bug_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
         run(["list"])
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_an_output_that_is_full_is_one_sentence(store: str) -> None:
+    command = [sys.executable, "-m", "samekey.cli", "list", "--store", store]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.stderr == "samekey: the output cannot be written (No space left on device).\n"
+    assert done.returncode == Exit.FAILED
+
+
 def test_a_reader_that_leaves_early_is_no_error_message(store: str) -> None:
     command = f"'{sys.executable}' -m samekey.cli list --store '{store}' --json"
     result = subprocess.run(["sh", "-c", f"{command} | true"], capture_output=True, text=True, check=False, timeout=120)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib.metadata import version
@@ -85,6 +86,10 @@ def samekey(context: typer.Context, _asked: VersionOption = False) -> None:
         raise typer.Exit(Exit.USAGE)
 
 
+_NOT_WRITTEN: Final = frozenset({errno.EPIPE, errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EDQUOT})
+"""What standard output answers, where nobody takes it or no room is left."""
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code.
 
@@ -94,10 +99,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
     _never_fail_on_a_letter(sys.stdout, sys.stderr)
     try:
         code = app(args=arguments, prog_name="samekey", standalone_mode=False)
+        sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         code = Exit.INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left, as `head` does
+    except OSError as error:
+        if error.errno not in _NOT_WRITTEN or error.filename is not None:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno != errno.EPIPE:  # else the reader has left, as `head` does
+            complain(f"the output cannot be written ({error.strerror}).")
         return Exit.FAILED
     except Exception as error:
         # Of click or of typer, which brings a click of its own: a wrong option or argument.

@@ -93,7 +93,7 @@ class _Pools:
         self._unused: list[_Pool] = self.pools[:]
         self._queue: deque[_Waiting] = deque()
         self._given_up: list[Any] = []
-        self._look_at = 0.0
+        self._look_at = 0.0 if limits.keepalive_expiry is not None else float("inf")
 
     def _another(self) -> _Pool:
         # The first pools are used the most, so what may be kept idle is theirs.
@@ -175,7 +175,7 @@ class _Pools:
     async def _tidy(self) -> None:
         """Gives up what has been idle for too long, by a look at all pools once in that time, and closes what was given up."""
         now, expiry = self.clock(), self._limits.keepalive_expiry
-        if expiry is not None and now >= self._look_at:
+        if now >= self._look_at:
             self._look_at = now + expiry
             used = [pool for own in self._of.values() for pool in own]
             for pool in used:
