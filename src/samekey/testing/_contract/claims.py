@@ -11,7 +11,7 @@ from samekey._core.model import Event, Record
 from samekey._core.states import IllegalMoveError, Move, Status
 from samekey._core.verbs import Claim, Claimed, DuplicateFound, Existing, Expect, Renewed, ScopeNamesDiffer
 from samekey.stores import Store
-from samekey.testing._contract.builders import T0, at, claimed, done, record, renewal, seen, stored
+from samekey.testing._contract.builders import T0, at, claimed, done, record, renewal, seen, settlement, stored
 from samekey.testing._contract.settling import put
 
 
@@ -110,6 +110,21 @@ class Duplicates:
         second = record(store, generation=2, fence=2)
         asked = Claim(second, replaces=seen(row), duplicates_since=T0, refuse_duplicates=True)
         assert store.claim(asked) == Claimed(second)
+
+    @pytest.mark.parametrize("guarded", [True, False])
+    def test_a_pending_action_that_is_claimed_with_other_data_carries_these(
+        self, store: Store, *, guarded: bool
+    ) -> None:
+        store.settle(settlement(claimed(store, "one", request_fingerprint="1:first"), Move.NOT_SENT))
+        row = stored(store, "one")
+        changes: dict[str, Any] = {"request_fingerprint": "1:same", "origin": "https://other.example:443"}
+        anew = record(store, "one", fence=2, attempts=2, guarded=guarded, **changes)
+        assert store.claim(Claim(anew, replaces=seen(row))) == Claimed(anew)
+        assert stored(store, "one") == anew
+        first = Claim(record(store, "two", request_fingerprint="1:first"), duplicates_since=T0, refuse_duplicates=True)
+        assert store.claim(first) == Claimed(first.record)
+        asked = Claim(self.same(store, "three"), duplicates_since=T0, refuse_duplicates=True)
+        assert store.claim(asked) == (DuplicateFound(anew) if guarded else Claimed(asked.record))
 
     def test_an_existing_action_comes_before_its_duplicates(self, store: Store) -> None:
         claimed(store, "one", request_fingerprint="1:same")
