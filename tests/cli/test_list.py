@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 import samekey
 from samekey.cli.app import app
+from samekey.cli.render import SHORT_KEY
 from tests.cli.conftest import CANARIES, SHARP, create_order, write
 
 if TYPE_CHECKING:
@@ -44,14 +45,30 @@ def test_actions_come_newest_first_with_what_one_wants_to_know(store: str) -> No
     assert text.index("ship_parcel(") < text.index("'c-3'") < text.index("'c-2'") < text.index("'c-1'")
     made = next(line for line in lines if "order_2" in line).split()
     assert made[-5:-2] == ["succeeded", "2", "order_2"]
-    assert " ".join(lines[-2:]) == (
+    assert " ".join(lines[-2:]).strip() == (
         "4 actions: 2 succeeded, 1 rejected, 1 unknown. See one with: samekey show KEY. Name the same --store there."
     )
 
 
-def test_the_table_fits_eighty_columns_and_ends_no_line_with_blanks(store: str, connect: Callable[[], Client]) -> None:
+LONG = "a-cart-with-a-name-longer-than-any-table-has-room-for-" + "x" * 90
+
+
+def test_in_a_pipe_each_action_has_one_line(
+    store: str, connect: Callable[[], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     with connect() as client:
-        write(client, "a-cart-with-a-name-longer-than-any-table-has-room-for-" + "x" * 90)
+        write(client, LONG)
+    (line,) = [line for line in invoke("--store", store).splitlines() if LONG in line]
+    assert len(line.split()[0]) == SHORT_KEY
+
+
+def test_the_table_fits_eighty_columns_and_ends_no_line_with_blanks(
+    store: str, connect: Callable[[], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with connect() as client:
+        write(client, LONG)
     lines = invoke("--store", store).splitlines()
     assert max(map(len, lines)) <= 80
     assert [line for line in lines if line != line.rstrip()] == []

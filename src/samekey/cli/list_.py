@@ -51,7 +51,7 @@ def list_actions(
         document = {"store": location, "actions": [record_fields(record) for record in shown], "more": more}
         print(as_json(document))
         return
-    out = console()
+    out = console(rows=True)
     if not shown:
         out.print(_nothing(location, filtered=bool(status or operation)), soft_wrap=True)
         return

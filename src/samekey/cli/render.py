@@ -43,10 +43,10 @@ _UNITS: Final = (("d", 86400, 2 * 86400), ("h", 3600, 3600), ("min", 60, 60))
 """Unit, its seconds, and from how many seconds on it is used: a window of 24 h is not one of 1 d."""
 
 
-def console(*, error: bool = False) -> Console:
-    """A console that prints what it is given: no markup, no guesses about numbers, and to a pipe each row in one line."""
+def console(*, error: bool = False, rows: bool = False) -> Console:
+    """A console that prints what it is given: no markup, no guesses about numbers; `rows` are one line each in a pipe."""
     made = Console(stderr=error, markup=False, emoji=False, highlight=False)
-    if not made.is_terminal and "COLUMNS" not in os.environ:
+    if rows and not made.is_terminal and "COLUMNS" not in os.environ:
         made.width = PIPE_COLUMNS
     return made
 
