@@ -13,6 +13,7 @@ from samekey.http.guard import KEEPALIVE_SECONDS, build_client
 from samekey.http.library import Library, library_named
 from samekey.http.pools import POOL_CONNECTIONS
 from samekey.http.proof import silence_proves
+from samekey.http.watch import Reused
 from tests.http.conftest import TRUST
 
 if TYPE_CHECKING:
@@ -327,6 +328,47 @@ async def test_who_waits_for_a_pool_that_is_given_up_gets_another(asynchronous: 
         assert one not in transport.pools
         assert not transport._queue
         assert sum(pool.busy for pool in transport.pools) == 1
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_all_places_of_a_pool_that_is_given_up_are_given_to_those_who_wait(
+    asynchronous: Library[Any, Any],
+) -> None:
+    limits = asynchronous.module.Limits(max_connections=4)
+    async with serving(together=1000) as server, built(asynchronous, server.url, limits=limits) as client:
+        transport = client._transport
+        scopes = [anyio.CancelScope() for _ in range(6)]
+
+        async def one(scope: anyio.CancelScope) -> None:
+            with scope:
+                await client.post("/orders")
+
+        async with anyio.create_task_group() as group:
+            for scope in scopes:
+                group.start_soon(one, scope)
+            while server.most < 4 or len(transport._queue) < 2:
+                await anyio.lowlevel.checkpoint()
+            first, _ = transport.pools
+            for scope in scopes[:2]:
+                scope.cancel()
+            while first in transport.pools or transport._queue:
+                await anyio.lowlevel.checkpoint()
+            assert [pool.busy for pool in transport.pools] == [2, 2]
+            group.cancel_scope.cancel()
+
+
+async def test_our_own_veto_breaks_no_pool(asynchronous: Library[Any, Any]) -> None:
+    async with serving() as server, built(asynchronous, server.url) as client:
+        await many(client, 1)
+        (pool,) = client._transport.pools
+
+        async def veto(name: str, _info: Any) -> None:
+            if name.endswith("send_request_headers.started"):
+                raise Reused
+
+        with pytest.raises(Reused):
+            await client.post("/orders", extensions={"trace": veto})
+        assert (client._transport.pools, pool.broken, pool.busy) == ([pool], False, 0)
 
 
 async def test_an_answer_that_is_closed_twice_frees_one_place(asynchronous: Library[Any, Any]) -> None:

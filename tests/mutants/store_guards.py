@@ -55,8 +55,8 @@ STORE = (
         "engine_in_place",
         "nothing is acknowledged into a file that is gone",
         ENGINE,
-        "if full and not self._is_in_place():",
-        "if full is None:",
+        "        if full:\n            self._check_place(so)\n",
+        "",
         ENVIRONMENT,
     ),
     guard(

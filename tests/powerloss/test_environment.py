@@ -332,6 +332,18 @@ def test_nothing_is_claimed_where_what_lies_beside_the_database_is_gone(
     forget(store)
 
 
+def test_a_place_that_cannot_be_looked_at_is_told_in_our_words(store: SQLiteStore, tmp_path: Path) -> None:
+    """Its directory has lost its rights, or its disk; here, a link to itself has come in its place."""
+    place = Path(store.location)
+    place.rename(tmp_path / "aside")
+    place.symlink_to(place)
+    with pytest.raises(StoreUnavailableError, match="so nothing was sent"):
+        claimed(store, "late")
+    place.unlink()
+    (tmp_path / "aside").rename(place)
+    claimed(store, "again")
+
+
 def test_a_claim_is_not_acknowledged_into_a_log_that_is_gone(store: SQLiteStore, tmp_path: Path) -> None:
     Path(f"{store.location}-wal").unlink()
     before = state_of(store)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,6 +48,14 @@ async def test_where_the_system_gives_no_thread_nothing_is_sent_and_the_next_one
                 await store.claim(Claim(record(store, "one")))  # type: ignore[arg-type]
         row = record(store, "two")  # type: ignore[arg-type]
         assert await store.claim(Claim(row)) == Claimed(row)
+        thread = store._engine._worker.end()
+        assert thread is not None
+        thread.join()
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", start)
+            with pytest.raises(StoreUnavailableError, match=r"cannot go on \(can't start new thread\)"):
+                await store.find()
+        assert store._engine._flights == 0
         assert {each.idempotency_key for each in await store.find()} >= {"key-two-1"}
 
 
@@ -117,5 +126,35 @@ def test_who_goes_on_with_a_loop_after_ctrl_c_can_write(tmp_path: Path, where: s
     loop.run_until_complete(asyncio.wait_for(some("next"), 60))
     if where == "_pump":
         loop.run_until_complete(asyncio.wait_for(left, 60))
+    loop.run_until_complete(store.aclose())
+    loop.close()
+
+
+def test_ctrl_c_before_a_flight_is_counted_is_not_taken_off(tmp_path: Path) -> None:
+    loop = asyncio.new_event_loop()
+    store = AsyncSQLiteStore(tmp_path / "samekey.db")
+    loop.run_until_complete(store.secret(None))
+    engine = store._engine
+    guard = engine._guard
+
+    class Contended:
+        """A lock at which Ctrl-C comes, once."""
+
+        def __enter__(self) -> None:
+            engine._guard = guard
+            raise KeyboardInterrupt
+
+        def __exit__(self, *_: object) -> None: ...
+
+    def fly(*arguments: Any) -> None:
+        del engine.__dict__["_fly"]
+        engine._guard = Contended()  # type: ignore[assignment]
+        engine._fly(*arguments)
+
+    engine.__dict__["_fly"] = fly
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(store.claim(Claim(record(store, "one"))))  # type: ignore[arg-type]
+    assert engine._flights == 0
+    loop.run_until_complete(asyncio.wait_for(store.claim(Claim(record(store, "two"))), 60))  # type: ignore[arg-type]
     loop.run_until_complete(store.aclose())
     loop.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import signal
 import sqlite3
@@ -13,7 +14,7 @@ import pytest
 
 from samekey._core.verbs import Claim, Claimed
 from samekey.errors import StoreUnavailableError
-from samekey.stores import SQLiteStore
+from samekey.stores import AsyncSQLiteStore, SQLiteStore
 from samekey.stores._connection import connect
 from tests.stores.builders import record, settlement
 
@@ -75,6 +76,68 @@ def test_a_signal_handler_that_writes_in_the_middle_of_a_write_is_refused_and_th
     assert len(store.find()) == 2
     for each in {store, other}:
         each.close()
+
+
+def test_a_handler_that_closes_the_store_lets_the_write_go_on(tmp_path: Path) -> None:
+    """As handlers of SIGTERM do, before they exit."""
+    do: list[Callable[[], object]] = []
+    store = SQLiteStore(tmp_path / "samekey.db", _connect=lambda uri: Meanwhile(uri, "COMMIT", do))
+    store.secret(None)
+
+    def handler(*_: object) -> None:
+        store.tidy()
+        store.close()
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        row = record(store, "main")
+        do.append(lambda: signal.raise_signal(signal.SIGUSR1))
+        assert store.claim(Claim(row)) == Claimed(row)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert store.find() == [row]
+    store.close()
+    assert not (tmp_path / "samekey.db-wal").exists()
+
+
+def test_a_handler_that_writes_while_the_store_is_closed_is_refused(tmp_path: Path) -> None:
+    do: list[Callable[[], object]] = []
+    store = SQLiteStore(tmp_path / "samekey.db", _connect=lambda uri: Meanwhile(uri, "PRAGMA wal_checkpoint", do))
+    store.claim(Claim(record(store, "one")))
+
+    def write() -> None:
+        with pytest.raises(StoreUnavailableError, match="signal handler has interrupted"):
+            store.claim(Claim(record(store, "two")))
+
+    do.append(write)
+    store.close()
+    assert not do
+    assert len(store.find()) == 1
+    store.close()
+
+
+def test_a_handler_that_interrupts_an_event_loops_store_is_refused_by_the_threads_store(tmp_path: Path) -> None:
+    do: list[Callable[[], object]] = []
+    loops = AsyncSQLiteStore(tmp_path / "samekey.db", _connect=lambda uri: Meanwhile(uri, "INSERT INTO actions", do))
+    threads = SQLiteStore(tmp_path / "samekey.db")
+    threads.secret(None)
+    told: list[str] = []
+
+    def write() -> None:
+        with pytest.raises(StoreUnavailableError, match="signal handler has interrupted") as caught:
+            threads.claim(Claim(record(threads, "two")))
+        told.append(str(caught.value))
+
+    async def main() -> None:
+        await loops.secret(None)
+        do.append(write)
+        await loops.claim(Claim(record(threads, "one")))
+        await loops.aclose()
+
+    asyncio.run(main())
+    assert len(told) == 1
+    assert len(threads.find()) == 1
+    threads.close()
 
 
 def test_a_store_that_is_collected_in_the_middle_of_a_write_waits_for_nobody(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from samekey._core.model import Failure, Reply
 from samekey._core.values import fixed
 from samekey.http import bounded
 from samekey.http.outgoing import fields
-from samekey.http.watch import Reused, Veto, Watch
+from samekey.http.veto import Veto
+from samekey.http.watch import Reused, Watch
 
 if TYPE_CHECKING:
     from samekey._core.model import Headers

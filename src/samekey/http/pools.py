@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
+from samekey.http.veto import Veto
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
@@ -150,7 +152,7 @@ class _Pools:
         pool.last_used = self.clock()
         if pool.broken and not pool.busy:
             self._give_up(pool)
-            if self._queue and (another := self._roomy(self._queue[0].url)) is not None:
+            while self._queue and (another := self._roomy(self._queue[0].url)) is not None:
                 another.busy += 1
                 self._hand_over(another)
 
@@ -201,7 +203,7 @@ class _Pools:
         try:
             response = await pool.transport.handle_async_request(request)
         except BaseException as error:
-            self.free(pool, interrupted=not isinstance(error, Exception))
+            self.free(pool, interrupted=_is_interruption(error))
             raise
         response.stream = _classes(self._module)[1](response.stream, partial(self.free, pool))
         return response
@@ -214,6 +216,11 @@ class _Pools:
 
 def _number(limit: int | None) -> float:
     return float("inf") if limit is None else limit
+
+
+def _is_interruption(error: BaseException) -> bool:
+    """Whether httpcore was left in the middle of something: a cancellation, Ctrl-C. Our own veto it takes as any failure."""
+    return not isinstance(error, (Exception, Veto))
 
 
 def _nothing(*, interrupted: bool = False) -> None:
@@ -235,7 +242,7 @@ class _Stream:
         try:
             await self._stream.aclose()
         except BaseException as error:
-            free(interrupted=not isinstance(error, Exception))
+            free(interrupted=_is_interruption(error))
             raise
         free()
 

@@ -21,6 +21,7 @@ from samekey._core.model import Failure
 from samekey.http.checks import TIMEOUTS
 from samekey.http.proof import silence_proves
 from samekey.http.summary import summarise
+from samekey.http.veto import Veto
 
 if TYPE_CHECKING:
     from samekey.http.library import Library
@@ -37,13 +38,6 @@ _SAY_SO: Final = (
     "InvalidURL",
 )
 _REFUSED_IN_FRONT: Final = (401, 407)
-
-
-class Veto(BaseException):
-    """Raised from the trace before the first byte is written, so that it is not. Never leaves `exchange`.
-
-    Not an Exception: a transport in between that retries on those must not see it.
-    """
 
 
 class Reused(Veto):

@@ -25,9 +25,9 @@ from samekey.errors import StoreError, StoreUnavailableError, UsageError
 from samekey.stores import _loops
 from samekey.stores._connection import BUSY_TIMEOUT_MS, Connection
 from samekey.stores._database import MAX_SHARED, Database
-from samekey.stores._errors import from_os, from_sqlite
+from samekey.stores._errors import NOTHING_SENT, from_os, from_sqlite
 from samekey.stores._jobs import Call, Errand, Flight, Job
-from samekey.stores._locks import UNDER_WAY
+from samekey.stores._locks import UNDER_WAY, threads_inside
 from samekey.stores._plans import Plan
 from samekey.stores._worker import Worker
 
@@ -56,6 +56,7 @@ class AsyncEngine(Database):
         self._queue: deque[Errand[Any]] = deque()
         self._loop: _loops.Loop | None = None
         self._inside = 0
+        self._threads = threads_inside(self.files.lock)
         self._flights = 0
         self._due = False
         self._enough = 0
@@ -122,32 +123,31 @@ class AsyncEngine(Database):
         return job.answer  # type: ignore[return-value] # done without an error means answered
 
     def _pump_soon(self, loop: _loops.Loop) -> None:
-        try:
-            if not self._due:
-                self._due = True
-                loop.soon(partial(self._pump_late, loop, TURNS, self._clock() + LONGEST_WAIT))
-        except BaseException:  # Ctrl-C
-            self._due = False
-            raise
+        if not self._due:
+            # In this order: interrupted in between, it comes twice, which is once too often and not once too seldom.
+            loop.soon(partial(self._pump_late, loop, TURNS, self._clock() + LONGEST_WAIT))
+            self._due = True
 
     def _pump_late(self, loop: _loops.Loop, turns: int, until: float) -> None:
+        if self._loop != loop:
+            return
         try:
-            if self._loop != loop:
-                return
+            self._due = False
             if turns > 1 and len(self._queue) < self._enough and self._clock() < until:
                 loop.soon(partial(self._pump_late, loop, turns - 1, until))
+                self._due = True
             else:
-                self._due = False
                 self._pump()
         except BaseException:  # Ctrl-C, and whoever goes on with the loop finds what waits
-            self._due = False
             self._pump_soon(loop)
             raise
 
     def _pump(self) -> None:
         """Begins what is queued, unless there is a flight, whose end does it."""
         while jobs := self._take():
+            me = threading.get_ident()
             try:
+                self._threads.add(me)
                 # Not to be had: a fork is under way in another thread, or the store is being collected.
                 if not (self._mutex.acquire(blocking=False) and self._begin_here(jobs)):
                     self._fly_whole(jobs)
@@ -155,6 +155,8 @@ class AsyncEngine(Database):
                 self._refuse(list(jobs), error)
                 self._finish(jobs)
                 self._wake(jobs)
+            finally:
+                self._threads.discard(me)
 
     def _take(self) -> list[Errand[Any]]:
         jobs: list[Errand[Any]] = []
@@ -172,15 +174,17 @@ class AsyncEngine(Database):
         """
         connection, flight, done = self._connection, Flight(), False
         try:
-            if connection is None or self._unsynced or any(job.apart for job in jobs) or not self._lock.attempt():
+            if connection is None or self._unsynced or any(job.apart for job in jobs):
                 return False
-            self._be_patient(connection, patient=False)
             full = any(job.full for job in jobs)
             try:
+                if not self._lock.attempt():
+                    return False
+                self._be_patient(connection, patient=False)
                 self._begin(connection, full=full)
-            except (StoreError, sqlite3.Error):
+                mark = self._lock.mark()
+            except (StoreError, sqlite3.Error, OSError):
                 return False  # the worker will meet it, or wait for it
-            mark = self._lock.mark()
             if self._run_all(connection, list(jobs)):
                 if full or mark != self._mark or mark == UNDER_WAY:
                     self._fly(partial(self._commit_apart, jobs, mark), jobs, flight)
@@ -226,13 +230,23 @@ class AsyncEngine(Database):
         try:
             flight.handed = True
             with self._guard:
+                flight.counted = True
                 self._flights += 1
             self._worker.put(partial(self._in_flight, flight, call, for_whom))
         except BaseException:  # no thread, or Ctrl-C
             with self._guard:
                 flight.off = not flight.begun
-                self._flights -= flight.off
+                self._flights -= flight.off and flight.counted
             raise
+
+    def _fly_for(self, wanted: Call) -> None:
+        try:
+            self._fly(wanted.run, [wanted])
+        except RuntimeError as error:
+            raise self._stuck(error, NOTHING_SENT) from error
+
+    def _stuck(self, error: RuntimeError, so: str) -> StoreUnavailableError:
+        return StoreUnavailableError(f"the store {self.files.shown} cannot go on ({error}), {so}.")
 
     def _fly_whole(self, jobs: list[Errand[Any]]) -> None:
         flight = Flight()
@@ -298,9 +312,9 @@ class AsyncEngine(Database):
                 case sqlite3.Error():
                     job.error = from_sqlite(error, self.files.shown, so=job.so)
                 case OSError():
-                    job.error = from_os(error, self.files.shown)
+                    job.error = from_os(error, self.files.shown, so=job.so)
                 case RuntimeError():
-                    job.error = StoreUnavailableError(f"the store {self.files.shown} cannot go on ({error}), {job.so}.")
+                    job.error = self._stuck(error, job.so)
                 case _:
                     job.error = copy.copy(error)  # one exception cannot be raised in two tasks
 
@@ -325,7 +339,7 @@ class AsyncEngine(Database):
         try:
             wanted = Call(call)
             wanted.waker = loop.waker()
-            self._fly(wanted.run, [wanted])
+            self._fly_for(wanted)
             await wanted.waker.sleep()
         finally:
             self._leave(loop)
@@ -355,7 +369,7 @@ class AsyncEngine(Database):
         try:
             closing = Call(self.close)
             closing.waker = loop.waker()
-            self._fly(closing.run, [closing])
+            self._fly_for(closing)
             thread = self._worker.end()
             await closing.waker.sleep()
         finally:

@@ -243,7 +243,7 @@ class Database:
             raise from_os(error, self.files.shown) from error
         self._join(jobs)
         try:
-            self._begin(connection, full=any(job.full for job in jobs))
+            self._begin(connection, full=any(job.full for job in jobs), so=jobs[0].so)
         except sqlite3.Error as error:
             raise from_sqlite(error, self.files.shown, so=jobs[0].so) from error
         if self._run_all(connection, jobs):
@@ -254,12 +254,9 @@ class Database:
     def _join(self, jobs: list[Job[Any]]) -> None:
         """Adds the jobs of others to a transaction that is about to begin."""
 
-    def _begin(self, connection: Connection, *, full: bool) -> None:
-        if full and not self._is_in_place():
-            raise StoreUnavailableError(
-                f"the store {self.files.shown} was deleted or replaced while it was in use, {NOTHING_SENT}; put the "
-                "file back and start the program again."
-            )
+    def _begin(self, connection: Connection, *, full: bool, so: str = NOTHING_SENT) -> None:
+        if full:
+            self._check_place(so)
         if self._unsynced:
             self._sync_again(connection)
         level = "FULL" if full else "NORMAL"
@@ -269,10 +266,18 @@ class Database:
             self._level = level
         connection.execute("BEGIN IMMEDIATE")
 
-    def _is_in_place(self) -> bool:
-        """Whether database, log and index are still the files that were opened: SQLite writes into deleted ones too."""
+    def _check_place(self, so: str) -> None:
+        """Database, log and index are still the files that were opened: SQLite writes into deleted ones too."""
         log, index = self._beside_now
-        return (log(), index()) == self._beside and inode_of(self.files.database) == self._inode
+        try:
+            in_place = (log(), index()) == self._beside and inode_of(self.files.database) == self._inode
+        except OSError as error:
+            raise from_os(error, self.files.shown, so=so) from error
+        if not in_place:
+            raise StoreUnavailableError(
+                f"the store {self.files.shown} was deleted or replaced while it was in use, {so}; put the file back and "
+                "start the program again."
+            )
 
     def _sync_again(self, connection: Connection) -> None:
         """After a sync that failed: Linux takes what it covered for written, and no later sync of the log writes it.

@@ -40,6 +40,19 @@ class Engine(Database):
         """Runs statements that change nothing."""
         return self._once(lambda: super(Engine, self).read(work))
 
+    # What ends a use does nothing for a signal handler that has interrupted this very store, as handlers of SIGTERM do: what
+    # was interrupted goes on, and the end of the process closes it.
+
+    def empty_log(self) -> None:
+        """Copies the log back and cuts it to nothing, with what was erased from the rows."""
+        if get_ident() not in self._inside:
+            self._once(super().empty_log)
+
+    def close(self) -> None:
+        """Empties the log and lets go of everything; a later verb opens it again."""
+        if get_ident() not in self._inside:
+            self._once(super().close)
+
     def _once(self, call: Callable[[], T], so: str = NOTHING_SENT) -> T:
         """Does something for the calling thread, unless it is inside already: then it is a signal handler's."""
         me = get_ident()

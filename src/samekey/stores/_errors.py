@@ -77,8 +77,8 @@ def from_sqlite(error: sqlite3.Error, path: str, *, so: str = NOTHING_SENT, unce
     )
 
 
-def from_os(error: OSError, path: str) -> StoreUnavailableError:
-    """Translates what the operating system raised on the way to the store."""
+def from_os(error: OSError, path: str, *, so: str = NOTHING_SENT) -> StoreUnavailableError:
+    """Translates what the operating system raised on the way to the store; `so` says what it means for the caller."""
     why = error.strerror or type(error).__name__
     what, then = _OS.get(error.errno or 0, (f"cannot be used ({why})", "check the path and run it again"))
-    return StoreUnavailableError(f"the store {path} {what}, {NOTHING_SENT}; {then}.")
+    return StoreUnavailableError(f"the store {path} {what}, {so}; {then}.")

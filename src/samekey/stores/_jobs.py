@@ -66,14 +66,15 @@ class Flight:
 
     Attributes:
         handed: it was handed over, or just will be.
+        counted: it counts as one of the flights.
         begun: the worker has it.
         off: it was taken back before the worker had it.
     """
 
-    __slots__ = ("begun", "handed", "off")
+    __slots__ = ("begun", "counted", "handed", "off")
 
     def __init__(self) -> None:
-        self.handed = self.begun = self.off = False
+        self.handed = self.counted = self.begun = self.off = False
 
     @property
     def ours(self) -> bool:
