@@ -169,7 +169,7 @@ def server_in_progress(record: Record, retry_after: float) -> ActionInProgressEr
 
 def duplicate(plan: Plan, other: Record, now: Moment) -> DuplicateActionError:
     """Another action carries the same payload."""
-    ago = max(0, round((now.wall - other.created_at).total_seconds() / 60))
+    ago = max(0, round((now.wall - (other.first_sent_at or other.created_at)).total_seconds() / 60))
     return DuplicateActionError(
         f"{plan.identity.label}: the same data was used {ago} min ago by {other.label}, so nothing was sent; if both are "
         f'meant, set duplicates="allow".',

@@ -132,7 +132,8 @@ class Texts:
     add_operation: str = f"INSERT INTO {_OPERATIONS} (name, scope_names) VALUES ($1, $2) ON CONFLICT DO NOTHING"
     duplicate: str = f"""
         SELECT {_COLUMNS} FROM {_ACTIONS}
-        WHERE guarded AND operation_name = $1 AND request_fingerprint = $2 AND identity <> $3 AND created_at >= $4
+        WHERE guarded AND operation_name = $1 AND request_fingerprint = $2 AND identity <> $3
+            AND coalesce(first_sent_at, created_at) >= $4
         ORDER BY id DESC LIMIT 1
     """
     # Two claims of one payload must see each other; the lock ends with its transaction, so poolers allow it.

@@ -9,6 +9,7 @@ from typing import Any, Final
 from samekey._core.model import Event, Record
 from samekey._core.values import fixed
 from samekey.stores._redis_codec import GRACE_SECONDS, INDEXES, Keys, State, compact, event_text, pack, packed, ticks
+from samekey.stores._rows import used_at
 
 MOST_SKEW_SECONDS: Final = 10
 """How far a machine's clock may be from the server's where leases are concerned (R10)."""
@@ -197,7 +198,7 @@ def _row(keys: Keys, row: Record, before: Record | None, touched: list[str]) -> 
     if old is not None and old != new:
         touched.append(old)
         unguard = str(INDEXES + len(touched))
-    if new is not None and new != old:
+    if new is not None and (new != old or before is None or used_at(before) != used_at(row)):
         touched.append(new)
         guard = str(INDEXES + len(touched))
     expires = str(ticks(row.expires_at)) if row.settled and row.expires_at is not None else ""
@@ -207,6 +208,7 @@ def _row(keys: Keys, row: Record, before: Record | None, touched: list[str]) -> 
         "" if row.settled else "1",
         expires,
         str(ticks(row.created_at)),
+        str(ticks(used_at(row))),
         guard,
         unguard,
     )

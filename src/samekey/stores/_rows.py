@@ -52,6 +52,11 @@ def is_same_claim(highest: Record, claim: Claim) -> bool:
     )
 
 
+def used_at(record: Record) -> datetime:
+    """When its data were last claimed: of an action that was pending for a while, that may be long after it was made."""
+    return record.first_sent_at or record.created_at
+
+
 def is_duplicate(other: Record, claim: Claim) -> bool:
     """Whether another action carries the same payload, recently enough (R16)."""
     return (
@@ -60,7 +65,7 @@ def is_duplicate(other: Record, claim: Claim) -> bool:
         and other.identity != claim.record.identity
         and other.operation_name == claim.record.operation_name
         and other.request_fingerprint == claim.record.request_fingerprint
-        and other.created_at >= claim.duplicates_since
+        and used_at(other) >= claim.duplicates_since
     )
 
 

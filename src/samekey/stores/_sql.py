@@ -79,7 +79,8 @@ ANY_ACTION: Final = "SELECT 1 FROM actions LIMIT 1"
 
 DUPLICATE: Final = f"""
 {_SELECT} INDEXED BY actions_guarded
-WHERE guarded = 1 AND operation_name = ? AND request_fingerprint = ? AND identity <> ? AND created_at >= ?
+WHERE guarded = 1 AND operation_name = ? AND request_fingerprint = ? AND identity <> ?
+AND coalesce(first_sent_at, created_at) >= ?
 ORDER BY id DESC LIMIT 1
 """
 

@@ -7,7 +7,7 @@
 -- identity must be new; the version that is written; the writer's clock or '', and how far it may be from this server's;
 -- an operation and its scope names, or '' and ''; since when to search duplicates (in key 11) or '', and whether to refuse
 -- them; the identity; how keys of bodies begin; when bodies and timelines may expire ('' for never), and how much later
--- they do; then three arrays: rows of nine, generations whose timelines go, events of two.
+-- they do; then three arrays: rows of ten, generations whose timelines go, events of two.
 --
 -- The last two of a row are when it was first sent and until when its lease goes, by this server's clock: '+' and how long
 -- from now, a time as it is, '-' for none, '' for what it was.
@@ -85,7 +85,7 @@ end
 local told = known[3]
 local written = {'v', version, 'expires', expires}
 for i, row in ipairs(rows) do
-    local generation, key, is_open, due_at, created, guard, unguard, sent, lease = unpack(row)
+    local generation, key, is_open, due_at, created, used, guard, unguard, sent, lease = unpack(row)
     local stone, body = ARGV[2 * i], ARGV[2 * i + 1]
     local number = known[4]
     if generation ~= first then
@@ -132,7 +132,7 @@ for i, row in ipairs(rows) do
         redis.call('ZREM', KEYS[tonumber(unguard)], member)
     end
     if guard ~= '' then
-        redis.call('ZADD', KEYS[tonumber(guard)], created, member)
+        redis.call('ZADD', KEYS[tonumber(guard)], used, member)
     end
 end
 for _, generation in ipairs(forgotten) do

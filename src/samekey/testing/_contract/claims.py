@@ -97,7 +97,7 @@ class Duplicates:
             {"guarded": False},
             {"request_fingerprint": "1:other"},
             {"operation_name": "another"},
-            {"created_at": at(-1)},
+            {"created_at": at(-1), "first_sent_at": at(-1)},
         ],
     )
     def test_what_differs_is_no_duplicate(self, store: Store, changes: dict[str, Any]) -> None:
@@ -125,6 +125,14 @@ class Duplicates:
         assert store.claim(first) == Claimed(first.record)
         asked = Claim(self.same(store, "three"), duplicates_since=T0, refuse_duplicates=True)
         assert store.claim(asked) == (DuplicateFound(anew) if guarded else Claimed(asked.record))
+
+    @pytest.mark.parametrize("data", ["1:same", "1:first"])
+    def test_an_action_that_was_pending_for_long_is_as_young_as_its_last_claim(self, store: Store, data: str) -> None:
+        store.settle(settlement(claimed(store, "one", request_fingerprint=data), Move.NOT_SENT))
+        anew = self.same(store, "one", fence=2, attempts=2, first_sent_at=at(7200), last_seen_at=at(7200))
+        assert store.claim(Claim(anew, replaces=seen(stored(store, "one")))) == Claimed(anew)
+        asked = Claim(self.same(store, "two"), duplicates_since=at(3600), refuse_duplicates=True)
+        assert store.claim(asked) == DuplicateFound(anew)
 
     def test_an_existing_action_comes_before_its_duplicates(self, store: Store) -> None:
         claimed(store, "one", request_fingerprint="1:same")
