@@ -7,7 +7,15 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-CONTENDERS = ["httpx, default", "httpx, in pools", "httpx2", "samekey, httpx", "samekey, httpx2"]
+CONTENDERS = [
+    "httpx, default",
+    "httpx2, default",
+    "httpx, in pools",
+    "httpx2, in pools",
+    "samekey, httpx",
+    "samekey, httpx2",
+    "samekey, a given httpx2",
+]
 
 
 def test_every_figure_on_the_page_is_in_the_committed_results() -> None:
