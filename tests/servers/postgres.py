@@ -158,10 +158,11 @@ class Postgres:
             cursor = connection.execute(text.encode())
             return list(cursor.fetchall()) if cursor.description is not None else []
 
-    def cut(self) -> None:
-        """Cuts every other connection."""
+    def cut(self, *, wait: bool = False) -> None:
+        """Cuts every other connection; with `wait` it comes back when all of their processes have ended."""
+        milliseconds = SECONDS * 1000 if wait else 0
         clients = "backend_type = 'client backend' AND pid <> pg_backend_pid()"
-        self.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {clients}")
+        self.execute(f"SELECT pg_terminate_backend(pid, {milliseconds}) FROM pg_stat_activity WHERE {clients}")
 
     def __enter__(self) -> Self:
         return self.start()

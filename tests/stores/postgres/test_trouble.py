@@ -70,7 +70,7 @@ def test_a_connection_that_was_cut_while_idle_is_not_noticed(
         thread.start()
     for thread in threads:
         thread.join()
-    postgres.cut()
+    postgres.cut(wait=True)
     match verb:
         case "claim":
             assert store.claim(Claim(record(store, "next"))) == Claimed(record(store, "next"))
