@@ -203,7 +203,7 @@ class Bench:
     def check_nothing_is_left(self) -> None:
         """No lock is held, no thread runs that was not there."""
         engine = self.store._engine
-        for lock in (engine._mutex, engine.keeper._guard, BUDGETS._lock, self.client._engine.unfinished.lock):
+        for lock in (engine._mutex, engine.keeper._guard, BUDGETS.lock, self.client._engine.unfinished.lock):
             assert lock.acquire(timeout=PATIENCE), "a lock is left held"
             lock.release()
         assert not engine._lock.held

@@ -4,6 +4,7 @@ from tests.mutants.mutant import Edit, guard
 
 CONTRACT = "tests/stores/test_contract.py"
 PROCESSES = "tests/stores/test_processes.py"
+FORKS = "tests/stores/test_forks.py"
 DURABILITY = "tests/stores/test_durability.py"
 INTERRUPTS = "tests/stores/test_interrupts.py"
 FILES = "tests/stores/test_files.py"
@@ -413,10 +414,10 @@ STORE = (
         "stores/_fork.py",
         "[lock for lock in locks if lock.acquire(timeout=PATIENCE)]",
         "list(locks)",
-        PROCESSES,
+        FORKS,
     ),
-    guard("fork_closed", "a child takes locks of its own", "stores/_fork.py", "thing.before_fork()", "pass", PROCESSES),
-    guard("fork_torn", "a fork in a write is refused", "stores/_database.py", "if _inherited", "if False", PROCESSES),
+    guard("fork_closed", "a child takes locks of its own", "stores/_fork.py", "thing.before_fork()", "pass", FORKS),
+    guard("fork_torn", "a fork in a write is refused", "stores/_database.py", "if _inherited", "if False", FORKS),
     guard(
         "running_tasks",
         "an own claim without a task is dead (R5b)",

@@ -1,5 +1,6 @@
 """What the drivers of one process share: clocks, retry budgets, and settlements that are still to be written."""
 
+import os
 import random
 import threading
 import time
@@ -103,17 +104,17 @@ class AsyncSystemClock(SystemClocks):
 class Budget:
     """The retry budget of one origin."""
 
-    lock: threading.Lock
+    among: "Budgets"
     bucket: Bucket
 
     def deposit(self) -> None:
         """Counts a first attempt."""
-        with self.lock:
+        with self.among.lock:
             self.bucket.deposit()
 
     def withdraw(self, boot_time: float) -> bool:
         """Takes one retry; False if none is left."""
-        with self.lock:
+        with self.among.lock:
             return self.bucket.withdraw(boot_time)
 
 
@@ -121,8 +122,12 @@ class Budgets:
     """Retry budgets by origin, shared by all clients of the process that ask for the same rates."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.after_fork()
         self._budgets: dict[tuple[str, float, float], Budget] = {}
+
+    def after_fork(self) -> None:
+        """A child may find the lock held by a thread that it does not have."""
+        self.lock = threading.Lock()
 
     def budget(self, origin: str, ratio: float, per_second: float) -> Budget:
         """The budget of one origin."""
@@ -132,11 +137,13 @@ class Budgets:
     def _new(self, name: tuple[str, float, float]) -> Budget:
         _, ratio, per_second = name
         bucket = Bucket(ratio, per_second, per_second * Bucket.BURST_SECONDS, 0.0)
-        return self._budgets.setdefault(name, Budget(self._lock, bucket))
+        return self._budgets.setdefault(name, Budget(self, bucket))
 
 
 BUDGETS: Final = Budgets()
 """The process's retry budgets."""
+
+os.register_at_fork(after_in_child=BUDGETS.after_fork)
 
 
 @dataclass(slots=True)

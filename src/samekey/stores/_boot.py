@@ -2,24 +2,16 @@
 
 import ctypes
 import sys
-import threading
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 _LINUX: Final = Path("/proc/sys/kernel/random/boot_id")
-_guard = threading.Lock()
-_known: list[str | None] = []
 
 
+@cache  # and no lock: a fork that came while another thread reads would leave it held in the child
 def boot_id() -> str | None:
     """Names this boot of this machine (32 hex digits), the same in all its containers; None where nothing tells."""
-    with _guard:
-        if not _known:
-            _known.append(_read())
-        return _known[0]
-
-
-def _read() -> str | None:
     if sys.platform == "darwin":
         return _from_sysctl()
     try:
