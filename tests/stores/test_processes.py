@@ -91,6 +91,7 @@ def test_a_stopped_holder_is_alive(store: SQLiteStore) -> None:
 WITH_A_FORKED_CHILD = """
 store = SQLiteStore(path)
 row = claimed(store)
+kept = store._me()  # as the frame of a thread that was at work does, which a child keeps for ever
 pid = os.fork()
 if pid == 0:
     say("forked")
