@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
+import select
+import socket
 import ssl
 import threading
+from contextlib import closing, suppress
 from types import TracebackType
 from typing import Self
 
@@ -14,7 +15,7 @@ _ASKS_FOR_TLS = (80877103).to_bytes(4, "big")
 
 
 class TlsRelay:
-    """Takes TLS connections and forwards what is in them.
+    """Takes TLS connections and forwards what is in them. A thread for each, and none is left at the end.
 
     Args:
         port: the server's.
@@ -26,71 +27,60 @@ class TlsRelay:
         self._server_port = port
         self._context = context
         self._on_request = on_request
-        self._started = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run)
-        self.port = 0
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._accepting = threading.Thread(target=self._accept)
+        self._open: dict[threading.Thread, socket.socket] = {}
+        self.port: int = self._listening.getsockname()[1]
         self.forwarded = 0
         """Bytes that came out of TLS."""
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._serve())
-        self._loop.close()
+    def _accept(self) -> None:
+        with self._listening, suppress(OSError):
+            while True:
+                client, _ = self._listening.accept()
+                thread = threading.Thread(target=self._relay, args=(client,))
+                self._open[thread] = client
+                thread.start()
 
-    async def _serve(self) -> None:
-        self._ended = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-        context = None if self._on_request else self._context
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=context)
-        self.port = server.sockets[0].getsockname()[1]
-        self._started.set()
-        await self._ended.wait()
-        server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+    def _relay(self, client: socket.socket) -> None:
+        with closing(client), suppress(OSError):
+            if self._on_request:
+                while (asked := client.recv(8, socket.MSG_WAITALL))[4:] != _ASKS_FOR_TLS:
+                    if not asked:
+                        return
+                    client.sendall(b"N")
+                client.sendall(b"S")
+            # A copy: whoever ends this from outside shuts the original down, which `wrap_socket` would take away.
+            with (
+                self._context.wrap_socket(client.dup(), server_side=True) as inside,
+                socket.create_connection(("127.0.0.1", self._server_port)) as server,
+            ):
+                self._forward(inside, server)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            try:
-                await self._forward(reader, writer)
-            finally:
-                writer.close()
-
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._on_request:
-            while (await reader.readexactly(8))[4:] != _ASKS_FOR_TLS:
-                writer.write(b"N")
-            writer.write(b"S")
-            await writer.start_tls(self._context)
-        behind, to_server = await asyncio.open_connection("127.0.0.1", self._server_port)
-        answers = asyncio.create_task(self._pump(behind, writer))
-        try:
-            await self._pump(reader, to_server, count=True)
-        finally:
-            to_server.close()
-            answers.cancel()
-            with contextlib.suppress(OSError, asyncio.CancelledError):
-                await answers
-
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, count: bool = False) -> None:
-        while data := await reader.read(65536):
-            self.forwarded += len(data) if count else 0
-            writer.write(data)
-            await writer.drain()
+    def _forward(self, client: ssl.SSLSocket, server: socket.socket) -> None:
+        while True:
+            ready, _, _ = select.select([client, server], [], [])
+            for source, target in ((client, server), (server, client)):
+                if source not in ready:
+                    continue
+                data = source.recv(65536)
+                while source is client and client.pending():
+                    data += client.recv(65536)
+                if not data:
+                    return
+                self.forwarded += len(data) if source is client else 0
+                target.sendall(data)
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._started.wait(20)
+        self._accepting.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._loop.call_soon_threadsafe(self._ended.set)
-        self._thread.join()
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
+        for thread, client in self._open.items():
+            with suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+            thread.join()
