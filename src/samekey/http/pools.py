@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
+from samekey.http import onewrite
 from samekey.http.veto import Veto
 
 if TYPE_CHECKING:
@@ -106,7 +107,9 @@ class _Pools:
         own = self._module.Limits(
             max_connections=most, max_keepalive_connections=idle, keepalive_expiry=self._limits.keepalive_expiry
         )
-        return _Pool(self._make(limits=own), most, idle)
+        transport = self._make(limits=own)
+        onewrite.install(transport)
+        return _Pool(transport, most, idle)
 
     def _roomy(self, url: Any) -> _Pool | None:
         """The server's first with room, else a new one, else another server's, which gives up an idle connection."""

@@ -1,0 +1,140 @@
+"""What leaves the machine together: the head and the body of an action's request, and nothing else."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+from samekey.http.exchange import exchange_async
+from samekey.http.onewrite import _Stream, install, one_write
+from samekey.http.outgoing import prepare
+from tests.http.conftest import NOW
+from tests.http.servers import Peer, Server
+from tests.http.test_pools import anyio_backend, asynchronous, built
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from samekey.http.library import Library
+
+__all__ = ["anyio_backend", "asynchronous"]  # fixtures
+
+pytestmark = pytest.mark.anyio
+
+
+class Below:
+    """A connection, or what opens it, that takes down what is written."""
+
+    def __init__(self, inner: Any, written: list[bytes]) -> None:
+        self._inner = inner
+        self._written = written
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def connect_tcp(self, *arguments: Any, **options: Any) -> Below:
+        return Below(await self._inner.connect_tcp(*arguments, **options), self._written)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - httpcore's signature
+        self._written += [buffer] if buffer else []
+        await self._inner.write(buffer, timeout)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    def answers(peer: Peer) -> None:
+        while peer.read_request():
+            peer.answer()
+
+    with Server(answers) as server:
+        yield server
+
+
+def recorded(client: Any) -> list[bytes]:
+    """What the client writes from now on, each write by itself."""
+    written: list[bytes] = []
+    for pool in client._transport.pools:
+        backend = pool.transport._pool._network_backend
+        backend._below = Below(backend._below, written)
+    return written
+
+
+async def attempt(library: Library[Any, Any], client: Any, **options: Any) -> bool:
+    """One attempt; whether it was sent alone."""
+    freeze: Any = "nothing" if "fingerprint" in options else "request"
+    prepared = prepare(library, client, "POST", "/orders", options, boundary="b0undary", freeze=freeze)
+    brought = await exchange_async(
+        library,
+        client,
+        prepared.request,
+        auth=prepared.auth,
+        clock=lambda: NOW,
+        not_after=NOW + timedelta(seconds=60),
+        alone=prepared.alone,
+    )
+    assert brought.reply is not None
+    return prepared.alone
+
+
+async def test_an_actions_request_leaves_in_one_write(asynchronous: Library[Any, Any], server: Server) -> None:
+    async with built(asynchronous, server.url) as client:
+        written = recorded(client)
+        assert not await attempt(asynchronous, client, json={"order": 1})  # the first of its kind takes the long way
+        written.clear()
+        for order in (2, 3):
+            assert await attempt(asynchronous, client, json={"order": order})
+        assert written == server.requests[1:]
+
+
+async def test_requests_at_once_are_not_mixed_up(asynchronous: Library[Any, Any], server: Server) -> None:
+    async with built(asynchronous, server.url) as client:
+        await attempt(asynchronous, client, json={"order": "first"})
+        async with anyio.create_task_group() as group:
+            for order in range(20):
+                group.start_soon(partial(attempt, asynchronous, client, json={"order": order}))
+    bodies = {request.partition(b"\r\n\r\n")[2] for request in server.requests[1:]}
+    assert bodies == {b'{"order":%d}' % order for order in range(20)}
+
+
+async def test_a_request_that_is_not_sent_alone_is_written_as_it_comes(
+    asynchronous: Library[Any, Any], server: Server
+) -> None:
+    async with built(asynchronous, server.url) as client:
+        written = recorded(client)
+
+        async def parts() -> AsyncIterator[bytes]:
+            assert written[-1].endswith(b"\r\n\r\n"), "its head has left before its body is there"
+            yield b"part"
+
+        assert not await attempt(asynchronous, client, content=parts(), fingerprint="f")
+        assert len(written) > 1
+
+
+async def test_nothing_is_held_back_while_somebody_waits_for_an_answer() -> None:
+    class Connection:
+        def __init__(self) -> None:
+            self.written = b""
+
+        async def write(self, buffer: bytes, _timeout: float | None) -> None:
+            self.written += buffer
+
+        async def read(self, _most: int, _timeout: float | None) -> bytes:
+            return self.written
+
+    stream = _Stream(Connection())
+    with one_write():
+        await stream.write(b"head")
+        assert await stream.read(100) == b"head"
+        await stream.write(b"more")
+        assert await stream.read(100) == b"headmore"
+    await stream.write(b", and what comes later")
+    assert await stream.read(100) == b"headmore, and what comes later"
+
+
+async def test_a_transport_of_another_build_stays_as_it_is() -> None:
+    transport = object()
+    install(transport)
