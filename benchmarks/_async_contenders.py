@@ -149,6 +149,7 @@ CONTENDERS: dict[str, Callable[[str, Path], AsyncContender]] = {
     "httpx2, in pools": partial(Pooled, library=httpx2),
     "samekey, httpx": AsyncSamekey,
     "samekey, httpx2": partial(AsyncSamekey, made=httpx2.AsyncClient),
+    "samekey, a given httpx": partial(AsyncSamekey, library=httpx),
     "samekey, a given httpx2": partial(AsyncSamekey, library=httpx2),
     "samekey, httpx, fsync + 2 ms": partial(AsyncSamekey, slower=SLOW_FSYNC),
     "samekey, httpx2, fsync + 2 ms": partial(AsyncSamekey, made=httpx2.AsyncClient, slower=SLOW_FSYNC),

@@ -17,6 +17,7 @@ POWER = "tests/powerloss/test_power_loss.py"
 HERE = "tests/mutants/test_store_guards.py"
 SHARED = "tests/stores/test_shared_commits.py"
 ENGINE = "stores/_database.py"
+SHARING = "stores/_sharing.py"
 
 STORE = (
     # --- the engine
@@ -142,10 +143,42 @@ STORE = (
     ),
     guard(
         "engine_savepoints",
-        "a job that fails takes no other with it",
-        ENGINE,
+        "a job that fails leaves nothing of its own",
+        SHARING,
         'connection.execute("ROLLBACK TO job")',
         "pass",
+        SHARED,
+    ),
+    guard(
+        "engine_runs_each_again",
+        "a job that fails takes no other with it",
+        SHARING,
+        "        return _run_each(connection, jobs, shown)\n",
+        "        return True\n",
+        SHARED,
+    ),
+    guard(
+        "engine_all_undone",
+        "jobs that are run again find nothing of the first time",
+        SHARING,
+        'connection.execute("ROLLBACK TO jobs")',
+        "pass",
+        SHARED,
+    ),
+    guard(
+        "engine_forgets_what_was_undone",
+        "the scope names that an undone job has read are forgotten",
+        SHARING,
+        "        undone()\n",
+        "        pass\n",
+        SHARED,
+    ),
+    guard(
+        "engine_forgets_after_a_failed_commit",
+        "the scope names that were read in a transaction that was not committed are forgotten",
+        ENGINE,
+        "        if self._open_ended:\n",
+        "        if False:\n",
         SHARED,
     ),
     guard(
@@ -167,9 +200,9 @@ STORE = (
     guard(
         "engine_fails_all",
         "what SQLite rolled back is not acknowledged",
-        ENGINE,
-        "                    return self._fail_all(jobs, job)\n",
-        "                    continue\n",
+        SHARING,
+        "    return _fail_all(jobs, failed, shown)\n",
+        "    return True\n",
         SHARED,
     ),
     guard(

@@ -6,15 +6,22 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from samekey._core.verbs import Claim, Claimed
 from samekey.errors import StoreUnavailableError
 from samekey.stores._connection import Connection, connect
 from samekey.stores._engine import Engine
 from samekey.stores._files import Files
+from samekey.stores._jobs import Job
+from samekey.stores._running import Running
+from samekey.stores._transactions import claim_row
+from tests.stores.builders import record
 
 Work = Callable[[Connection], Any]
 
@@ -120,6 +127,7 @@ def test_a_shared_commit_is_as_durable_as_its_most_demanding_job(tmp_path: Path)
         before_first_commit = heard[: heard.index("COMMIT")]
         assert [sql for sql in before_first_commit if "synchronous" in sql] == ["PRAGMA synchronous = FULL"]
         assert heard.count("COMMIT") == 1
+        assert [sql for sql in heard if "SAVEPOINT" in sql] == ["SAVEPOINT jobs"], "each job has statements of its own"
     engine.close()
 
 
@@ -136,3 +144,60 @@ def test_what_sqlite_rolled_back_is_acknowledged_to_nobody(engine: Engine) -> No
     assert {f"job-{number}" for number, each in ((1, brought[0]), (2, brought[2])) if each == 1} == stored
     assert isinstance(brought[1], StoreUnavailableError)
     assert all(each == 1 or isinstance(each, StoreUnavailableError) for each in brought)
+
+
+def in_one_commit(engine: Engine, works: list[Work]) -> list[Job[Any]]:
+    """Runs them in this order."""
+    jobs = [Job(work, "so nothing was sent", full=True) for work in works]
+    with engine._mutex:
+        engine._transact(jobs)
+    return jobs
+
+
+def claiming(engine: Engine, cart: str) -> Work:
+    store: Any = SimpleNamespace(holder="me")
+    return partial(claim_row, Running(), engine.scope_names, Claim(record(store, cart)))
+
+
+def operations(engine: Engine) -> list[str]:
+    return [name for (name,) in engine.read(lambda c: c.execute("SELECT name FROM operations").fetchall())]
+
+
+def test_each_job_before_and_after_one_that_fails_is_run_to_its_end(engine: Engine) -> None:
+    works = [put("job-1"), put_and_fail("job-2", ValueError("no")), put("job-3"), put_and_fail("job-4", KeyError("no"))]
+    jobs = in_one_commit(engine, works)
+    assert [type(job.error) for job in jobs] == [type(None), ValueError, type(None), KeyError]
+    assert [job.answer for job in jobs] == [1, None, 1, None]
+    assert names(engine) == {"job-1", "job-3"}
+
+
+def test_what_an_undone_transaction_has_read_is_forgotten(engine: Engine) -> None:
+    """The second claim finds the scope names that the first has written, in a transaction that comes to nothing."""
+    failing = put_and_fail("job", ValueError("no"))
+    one, two, _ = in_one_commit(engine, [claiming(engine, "a"), claiming(engine, "b"), failing])
+    assert isinstance(one.answer, Claimed)
+    assert isinstance(two.answer, Claimed)
+    assert operations(engine) == ["create_order"]
+
+
+def test_what_a_failed_commit_has_read_is_forgotten(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing:
+        """A connection whose next commit fails, as on a disk with errors."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(inner, name)
+
+        def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+            if sql == "COMMIT":
+                monkeypatch.undo()
+                raise sqlite3.OperationalError("disk I/O error")
+            return inner.execute(sql, parameters)
+
+    inner = engine._connection
+    monkeypatch.setattr(engine, "_connection", Failing())
+    jobs = in_one_commit(engine, [claiming(engine, "a"), claiming(engine, "b")])
+    assert all(isinstance(job.error, StoreUnavailableError) and job.error.uncertain for job in jobs)
+    assert operations(engine) == []
+    (again,) = in_one_commit(engine, [claiming(engine, "c")])
+    assert isinstance(again.answer, Claimed)
+    assert operations(engine) == ["create_order"]

@@ -21,6 +21,7 @@ from samekey.stores._inodes import Inode, asker, inode_of
 from samekey.stores._jobs import Job
 from samekey.stores._keeper import Keeper
 from samekey.stores._locks import UNDER_WAY, FileLock
+from samekey.stores._sharing import run_all
 
 T = TypeVar("T")
 
@@ -66,7 +67,9 @@ class Database:
         self._inode: Inode | None = None
         self._beside: tuple[Inode | None, ...] = ()
         self._unsynced = False
+        # What a transaction has read it may have written itself: they are forgotten after one that was not committed.
         self.scope_names: dict[str, tuple[str, ...]] = {}
+        self._open_ended = False
 
     def fork_locks(self) -> tuple[threading.Lock, ...]:
         """What threads hold while they are inside SQLite."""
@@ -265,6 +268,9 @@ class Database:
             connection.execute("PRAGMA synchronous = FULL" if full else "PRAGMA synchronous = NORMAL").fetchall()
             self._level = level
         connection.execute("BEGIN IMMEDIATE")
+        if self._open_ended:
+            self.scope_names.clear()
+        self._open_ended = True
 
     def _check_place(self, so: str) -> None:
         """Database, log and index are still the files that were opened: SQLite writes into deleted ones too."""
@@ -295,40 +301,13 @@ class Database:
         self._unsynced = False
 
     def _run_all(self, connection: Connection, jobs: list[Job[Any]]) -> bool:
-        """Runs the jobs, each on its own: one that fails takes no other with it. Returns whether to commit."""
-        if len(jobs) == 1:
-            return self._run(connection, jobs[0])
-        for job in jobs:
-            connection.execute("SAVEPOINT job")
-            if not self._run(connection, job):
-                if not connection.in_transaction:
-                    return self._fail_all(jobs, job)
-                connection.execute("ROLLBACK TO job")
-            connection.execute("RELEASE job")
-        return True
-
-    def _run(self, connection: Connection, job: Job[Any]) -> bool:
-        try:
-            job.answer = job.work(connection)
-        except sqlite3.Error as error:
-            job.error = from_sqlite(error, self.files.shown, so=job.so)
-            job.error.__cause__ = error
-        except Exception as error:  # noqa: BLE001 - it belongs to the job's own caller, who gets it
-            job.error = error
-        return job.error is None
-
-    def _fail_all(self, jobs: list[Job[Any]], failed: Job[Any]) -> bool:
-        """SQLite has rolled back everything: what the others had done is undone too."""
-        cause = failed.error.__cause__ if failed.error is not None else None
-        for job in jobs:
-            if job.error is None and isinstance(cause, sqlite3.Error):
-                job.error = from_sqlite(cause, self.files.shown, so=job.so)
-                job.error.__cause__ = cause
-        return False
+        """Runs the jobs: one that fails takes no other with it. Returns whether to commit."""
+        return run_all(connection, jobs, self.files.shown, self.scope_names.clear)
 
     def _commit(self, connection: Connection, jobs: list[Job[Any]]) -> None:
         try:
             connection.execute("COMMIT")
+            self._open_ended = False
         except sqlite3.Error as error:
             self._unsynced = True
             for job in jobs:

@@ -98,7 +98,7 @@ def _known_names(
     row = connection.execute(_sql.SCOPE_NAMES, (record.operation_name,)).fetchone()
     if row is None:
         return None
-    # Read, so committed; and never changed afterwards.
+    # Never changed, once they are committed.
     names = known_names[record.operation_name] = tuple(json.loads(row[0]))
     return names
 
