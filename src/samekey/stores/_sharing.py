@@ -23,16 +23,22 @@ def run_all(connection: Connection, jobs: list[Job[Any]], shown: str, undone: Ca
     """
     if len(jobs) == 1:
         return _run(connection, jobs[0], shown)
-    # One savepoint for all. One for each would be two more statements, and a copy of each page that it writes.
-    connection.execute("SAVEPOINT jobs")
+    # Without savepoints, for which SQLite would copy each page that is written, in the end into files of their own.
     failed = next((job for job in jobs if not _run(connection, job, shown)), None)
     if failed is None:
         return True
-    if connection.in_transaction:
-        connection.execute("ROLLBACK TO jobs")
-        undone()
-        return _run_each(connection, jobs, shown)
-    return _fail_all(jobs, failed, shown)
+    if not connection.in_transaction:
+        return _fail_all(jobs, failed, shown)
+    undone()
+    try:
+        connection.execute("ROLLBACK")
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.Error as error:
+        for job in jobs:
+            job.error = from_sqlite(error, shown, so=job.so)
+            job.error.__cause__ = error
+        return False
+    return _run_each(connection, jobs, shown)
 
 
 def _run_each(connection: Connection, jobs: list[Job[Any]], shown: str) -> bool:
