@@ -18,7 +18,7 @@ from tests.stores.builders import record, settlement
 if TYPE_CHECKING:
     from samekey._core.model import Record
 
-BLOCK = 64
+BLOCK = 512
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_what_is_open_is_found_whatever_was_done_to_the_rows(store: SQLiteStore,
             row = open_rows.pop(chance.randrange(len(open_rows)))
             move = chance.choice([Move.SUCCESS, Move.REFUSAL, Move.NO_ANSWER, Move.STOP, Move.NOT_SENT])
             store.settle(settlement(row, move))
-        if number % 7 == 0 or number % BLOCK in {0, 1, BLOCK - 1}:
+        if number % 61 == 0 or number % BLOCK in {0, 1, BLOCK - 1}:
             check(store)
     assert check(store)
 

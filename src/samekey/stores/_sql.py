@@ -19,7 +19,7 @@ OPEN: Final = """
 completed_at IS NULL AND id IN (
     SELECT id FROM actions INDEXED BY actions_open WHERE listed = 1 AND completed_at IS NULL
     UNION ALL
-    SELECT id FROM actions WHERE id >= (SELECT max(id) - max(id) % 64 FROM actions)
+    SELECT id FROM actions WHERE id >= (SELECT max(id) - max(id) % 512 FROM actions)
 )
 """
 

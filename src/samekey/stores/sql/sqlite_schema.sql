@@ -56,14 +56,14 @@ CREATE TABLE actions (
 -- What is open decides what opening and recovery cost, not what was ever done. What is open has not been completed; a
 -- list of its states would have SQLite build a table of them for each row that it writes. Nearly every action is
 -- completed a moment after it was begun, and would be put into this index only to be taken out again: two pages more in
--- the log. So the newest block of 64 rows is not in it and is read as it is; what is still open in a block when the next
--- one begins, is listed.
+-- the log. So the newest block of 512 rows is not in it and is read as it is; what is still open in a block when the next
+-- one begins, is listed. A block is long beside what is under way at once, all of which would be listed otherwise.
 CREATE INDEX actions_open ON actions (listed)
 WHERE listed = 1 AND completed_at IS NULL;
 
-CREATE TRIGGER actions_next_block AFTER INSERT ON actions WHEN new.id % 64 = 0
+CREATE TRIGGER actions_next_block AFTER INSERT ON actions WHEN new.id % 512 = 0
 BEGIN
-    UPDATE actions SET listed = 1 WHERE id >= new.id - 64 AND id < new.id AND completed_at IS NULL;
+    UPDATE actions SET listed = 1 WHERE id >= new.id - 512 AND id < new.id AND completed_at IS NULL;
 END;
 
 -- The search for another action with the same payload.
