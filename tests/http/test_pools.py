@@ -11,7 +11,6 @@ import pytest
 
 from samekey.http.guard import KEEPALIVE_SECONDS, build_client
 from samekey.http.library import Library, library_named
-from samekey.http.pools import POOL_CONNECTIONS
 from samekey.http.proof import silence_proves
 from samekey.http.watch import Reused
 from tests.http.conftest import TRUST
@@ -59,6 +58,10 @@ class Server:
                     await stream.send(ANSWER)
             except (anyio.EndOfStream, anyio.BrokenResourceError):
                 self.closed += 1
+
+    def answer_now(self) -> None:
+        """From now on nobody waits for others."""
+        self._full.set()
 
     async def has_closed(self, number: int) -> bool:
         """Returns when the client has closed so many; the test's own time-out ends it."""
@@ -109,11 +112,11 @@ async def test_one_at_a_time_keeps_to_one_connection(asynchronous: Library[Any, 
 async def test_many_at_once_have_a_connection_each_and_find_it_again(asynchronous: Library[Any, Any]) -> None:
     async with serving(together=30) as server, built(asynchronous, server.url) as client:
         assert await many(client, 30) == [201] * 30
-        assert len(client._transport.pools) == 15
+        assert len(client._transport.pools) == 30
         assert await many(client, 30) == [201] * 30
         assert server.opened == 30
-        assert [pool.busy for pool in client._transport.pools] == [0] * 15
-        assert all(len(pool.transport._pool.connections) <= POOL_CONNECTIONS for pool in client._transport.pools)
+        assert [pool.busy for pool in client._transport.pools] == [False] * 30
+        assert all(len(pool.transport._pool.connections) == 1 for pool in client._transport.pools)
 
 
 async def test_the_callers_limits_hold_for_all_pools_together(asynchronous: Library[Any, Any]) -> None:
@@ -121,9 +124,9 @@ async def test_the_callers_limits_hold_for_all_pools_together(asynchronous: Libr
     async with serving(together=19) as server, built(asynchronous, server.url, limits=limits) as client:
         assert await many(client, 60) == [201] * 60
         assert server.most == 19
-        assert [pool.most for pool in client._transport.pools] == [2] * 9 + [1]
+        assert len(client._transport.pools) == 19
         idle = [pool.transport._pool._max_keepalive_connections for pool in client._transport.pools]
-        assert idle == [2] * 5 + [0] * 5
+        assert idle == [1] * 10 + [0] * 9
 
 
 async def test_a_request_that_hangs_holds_up_no_more_than_its_own_connection(asynchronous: Library[Any, Any]) -> None:
@@ -166,13 +169,13 @@ async def test_who_waits_too_long_for_a_connection_is_told_and_leaves(asynchrono
 async def test_who_is_cancelled_just_when_a_connection_is_handed_over_hands_it_on(
     asynchronous: Library[Any, Any],
 ) -> None:
-    limits = asynchronous.module.Limits(max_connections=3)
+    limits = asynchronous.module.Limits(max_connections=2)
     async with built(asynchronous, "http://127.0.0.1:1", limits=limits) as client:
         transport = client._transport
         transport.pools.append(transport._another())
         transport._unused.clear()
         for pool in transport.pools:
-            pool.busy = pool.most
+            pool.busy = True
         request = client.build_request("POST", "/orders")
         for handed in (False, True):
             task = asyncio.create_task(transport.handle_async_request(request))
@@ -184,12 +187,12 @@ async def test_who_is_cancelled_just_when_a_connection_is_handed_over_hands_it_o
             with pytest.raises(asyncio.CancelledError):
                 await task
             assert not transport._queue
-        assert [pool.busy for pool in transport.pools] == [2, 0]
+        assert [pool.busy for pool in transport.pools] == [True, False]
 
 
 async def test_each_server_has_its_own_pools_and_keeps_its_connection(asynchronous: Library[Any, Any]) -> None:
     async with AsyncExitStack() as stack:
-        servers = [await stack.enter_async_context(serving()) for _ in range(2 * POOL_CONNECTIONS + 1)]
+        servers = [await stack.enter_async_context(serving()) for _ in range(3)]
         client = await stack.enter_async_context(built(asynchronous))
         for _ in range(3):
             for server in servers:
@@ -205,7 +208,7 @@ async def test_one_server_more_than_the_limit_has_pools_for_is_still_served(asyn
         client = await stack.enter_async_context(built(asynchronous, limits=limits))
         for server in servers * 2:
             assert (await client.post(f"{server.url}/orders")).status_code == 201
-        assert [pool.most for pool in client._transport.pools] == [2, 1]
+        assert len(client._transport.pools) == 3
         assert sum(len(pool.transport._pool.connections) for pool in client._transport.pools) <= 3
 
 
@@ -217,12 +220,12 @@ async def test_what_nobody_uses_any_more_is_given_up(
         monkeypatch.setattr(type(transport), "clock", lambda _self: now)
         assert await many(client, 12) == [201] * 12
         await many(client, 1, f"{other.url}/orders")
-        assert len(transport.pools) == 7
+        assert len(transport.pools) == 13
         now += KEEPALIVE_SECONDS / 2
         busy = await client.send(client.build_request("POST", "/orders"), stream=True)
         now += KEEPALIVE_SECONDS / 2
         await many(client, 1)
-        assert [pool.busy for pool in transport.pools] == [1]
+        assert [pool.busy for pool in transport.pools] == [True, False]
         assert await server.has_closed(10)
         assert await other.has_closed(1)
         assert len(transport._of) == 1
@@ -230,7 +233,7 @@ async def test_what_nobody_uses_any_more_is_given_up(
         for _ in range(2):
             assert await many(client, 1, f"{other.url}/orders") == [201]
             now += KEEPALIVE_SECONDS
-        assert (len(transport.pools), transport._left) == (1, 98)
+        assert (len(transport.pools), transport._left) == (1, 99)
         assert await server.has_closed(12)
         assert await other.has_closed(2)
 
@@ -251,7 +254,7 @@ async def test_what_is_given_up_and_not_yet_closed_is_closed_with_the_client(
             patch.setattr(transport.pools[-1].transport, "aclose", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 await client.post("/orders")
-        assert len(transport._given_up) == 3
+        assert len(transport._given_up) == 6
         await client.aclose()
         assert await server.has_closed(6)
 
@@ -266,52 +269,60 @@ async def test_one_connection_that_may_be_kept_is_found_again(asynchronous: Libr
 
 async def test_what_fails_and_what_is_cancelled_frees_its_place(asynchronous: Library[Any, Any]) -> None:
     async with built(asynchronous, "http://127.0.0.1:1") as client:
-        for _ in range(3 * POOL_CONNECTIONS):
+        for _ in range(3):
             with pytest.raises(asynchronous.module.ConnectError):
                 await client.post("/orders")
-        assert [pool.busy for pool in client._transport.pools] == [0]
+        assert [pool.busy for pool in client._transport.pools] == [False]
     async with serving(together=2) as server, built(asynchronous, server.url) as client:
         async with anyio.create_task_group() as group:
             group.start_soon(client.post, "/orders")
             while not server.most:
                 await anyio.lowlevel.checkpoint()
             group.cancel_scope.cancel()
-        assert [pool.busy for pool in client._transport.pools] == [0]
+        assert [pool.busy for pool in client._transport.pools] == [False]
 
 
-async def test_a_pool_in_which_a_request_was_cancelled_is_given_up_when_it_is_free(
-    asynchronous: Library[Any, Any],
-) -> None:
-    """Else a connection that httpcore takes for used ever after would be half of it."""
+async def cancelled_while_it_waits(client: Any, server: Server) -> None:
+    """A request that is cancelled when the server has it."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(client.post, "/orders")
+        before = server.most
+        while server.most == before:
+            await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+
+
+async def test_a_pool_in_which_a_request_was_cancelled_is_given_up(asynchronous: Library[Any, Any]) -> None:
+    """Else its connection, which httpcore may take for used ever after, would be one that nobody can have."""
     async with serving(together=2) as server, built(asynchronous, server.url) as client:
         transport = client._transport
         (first,) = transport.pools
-        scope = anyio.CancelScope()
-
-        async def cancelled() -> None:
-            with scope:
-                await client.post("/orders")
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(cancelled)
-            while server.most < 1:
-                await anyio.lowlevel.checkpoint()
-            scope.cancel()
+        await cancelled_while_it_waits(client, server)
         assert first not in transport.pools
         assert await many(client, 2) == [201, 201]
         assert await server.has_closed(1)
-        assert (transport._left, len(transport.pools), transport._given_up) == (98, 1, [])
+        assert (transport._left, len(transport.pools), transport._given_up) == (98, 2, [])
+
+
+async def test_what_a_pool_could_keep_the_next_one_keeps_when_it_is_given_up(asynchronous: Library[Any, Any]) -> None:
+    limits = asynchronous.module.Limits(max_connections=3, max_keepalive_connections=1)
+    async with serving(together=2) as server, built(asynchronous, server.url, limits=limits) as client:
+        await cancelled_while_it_waits(client, server)
+        server.answer_now()
+        for _ in range(3):
+            assert await many(client, 1) == [201]
+        assert server.opened == 2
 
 
 async def test_who_waits_for_a_pool_that_is_given_up_gets_another(asynchronous: Library[Any, Any]) -> None:
-    limits = asynchronous.module.Limits(max_connections=3)
+    limits = asynchronous.module.Limits(max_connections=2)
     async with built(asynchronous, "http://127.0.0.1:1", limits=limits) as client:
         transport = client._transport
         transport.pools.append(transport._another())
         transport._of["http", "127.0.0.1", 1] = transport.pools[:]
         transport._unused.clear()
         one, two = transport.pools
-        one.busy, two.busy = one.most, two.most
+        one.busy = two.busy = True
         request = client.build_request("POST", "/orders")
         async with anyio.create_task_group() as group:
 
@@ -323,15 +334,13 @@ async def test_who_waits_for_a_pool_that_is_given_up_gets_another(asynchronous: 
             while not transport._queue:
                 await anyio.lowlevel.checkpoint()
             transport.free(one, interrupted=True)
-            assert transport._queue  # the other connection of it is still in use
-            transport.free(one)
         assert one not in transport.pools
         assert not transport._queue
         assert sum(pool.busy for pool in transport.pools) == 1
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_all_places_of_a_pool_that_is_given_up_are_given_to_those_who_wait(
+async def test_the_places_of_pools_that_are_given_up_are_given_to_those_who_wait(
     asynchronous: Library[Any, Any],
 ) -> None:
     limits = asynchronous.module.Limits(max_connections=4)
@@ -348,12 +357,12 @@ async def test_all_places_of_a_pool_that_is_given_up_are_given_to_those_who_wait
                 group.start_soon(one, scope)
             while server.most < 4 or len(transport._queue) < 2:
                 await anyio.lowlevel.checkpoint()
-            first, _ = transport.pools
+            first, second, *_ = transport.pools
             for scope in scopes[:2]:
                 scope.cancel()
-            while first in transport.pools or transport._queue:
+            while first in transport.pools or second in transport.pools or transport._queue:
                 await anyio.lowlevel.checkpoint()
-            assert [pool.busy for pool in transport.pools] == [2, 2]
+            assert [pool.busy for pool in transport.pools] == [True] * 4
             group.cancel_scope.cancel()
 
 
@@ -368,16 +377,16 @@ async def test_our_own_veto_breaks_no_pool(asynchronous: Library[Any, Any]) -> N
 
         with pytest.raises(Reused):
             await client.post("/orders", extensions={"trace": veto})
-        assert (client._transport.pools, pool.broken, pool.busy) == ([pool], False, 0)
+        assert (client._transport.pools, pool.busy) == ([pool], False)
 
 
 async def test_an_answer_that_is_closed_twice_frees_one_place(asynchronous: Library[Any, Any]) -> None:
     async with serving() as server, built(asynchronous, server.url) as client:
         response = await client.send(client.build_request("POST", "/orders"), stream=True)
-        assert [pool.busy for pool in client._transport.pools] == [1]
+        assert [pool.busy for pool in client._transport.pools] == [True]
         await response.stream.aclose()
         await response.stream.aclose()
-        assert [pool.busy for pool in client._transport.pools] == [0]
+        assert [pool.busy for pool in client._transport.pools] == [False]
 
 
 async def test_silence_proves_as_much_as_with_one_pool(asynchronous: Library[Any, Any]) -> None:
@@ -389,7 +398,7 @@ async def test_silence_proves_as_much_as_with_one_pool(asynchronous: Library[Any
         assert not silence_proves(asynchronous, client, request, None, trace)
 
 
-@pytest.mark.parametrize("options", [{"http2": True}, {"limits": POOL_CONNECTIONS}, {"transport": True}])
+@pytest.mark.parametrize("options", [{"http2": True}, {"limits": 1}, {"transport": True}])
 async def test_one_pool_stays_where_more_would_change_something(
     asynchronous: Library[Any, Any], options: dict[str, Any]
 ) -> None:

@@ -1,14 +1,14 @@
-"""Many connections at once: small pools behind one transport.
+"""Many connections at once: a pool for each behind one transport.
 
 A pool of httpcore looks at each of its connections on every request, and asks the system about each idle one. With 64 at
 once that costs more than the request itself, the more so as an action's connection is idle while its record is
-committed. So the client that we build for an event loop has pools of two connections each, for each server its own; the
-next is made when the ones before it are full. A lone request always finds its own connection again. When all are in use,
+committed. So the client that we build for an event loop has pools of one connection each, for each server its own; the
+next is made when the ones before it are in use. A lone request always finds its own connection again. When all are in use,
 requests wait here and not at one of the pools, so that none waits longer than it would for one pool.
 
 A pool closes what has been idle for too long when it is asked for a connection, and of many most are not asked again. So
 those that nobody has used for so long are given up here, and their place is any server's. So is one in which a request was
-cancelled, once it is free: httpcore (1.0.9 at least) may take the connection for used ever after, which of two is half.
+cancelled: httpcore (1.0.9 at least) may take the connection for used ever after.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections import deque
 from contextlib import AsyncExitStack, suppress
 from functools import cache, partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -27,9 +27,6 @@ from samekey.http.veto import Veto
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
-POOL_CONNECTIONS: Final = 2
-"""Connections in one pool."""
-
 
 def wanted(options: Mapping[str, Any]) -> bool:
     """Whether a client with these options gets pools.
@@ -38,7 +35,7 @@ def wanted(options: Mapping[str, Any]) -> bool:
     where one pool is enough.
     """
     most = options["limits"].max_connections
-    return not options.get("http2") and options.get("transport") is None and (most is None or most > POOL_CONNECTIONS)
+    return not options.get("http2") and options.get("transport") is None and (most is None or most > 1)
 
 
 def spread(module: Any, client: Any, options: Mapping[str, Any]) -> None:
@@ -60,15 +57,13 @@ def one_of(transport: Any) -> Any:
 
 
 class _Pool:
-    """One of them, how many connections it may have and keep idle, how many are in use, and when the last one was."""
+    """One connection, whether it may be kept while it is idle, whether it is in use, and when it last was."""
 
-    def __init__(self, transport: Any, most: float, idle: float) -> None:
+    def __init__(self, transport: Any, keeps: int) -> None:
         self.transport = transport
-        self.most = most
-        self.idle = idle
-        self.busy = 0
+        self.keeps = keeps
+        self.busy = False
         self.last_used = 0.0
-        self.broken = False
 
 
 class _Waiting:
@@ -100,22 +95,21 @@ class _Pools:
 
     def _another(self) -> _Pool:
         # The first pools are used the most, so what may be kept idle is theirs.
-        most = min(POOL_CONNECTIONS, self._left)
-        idle = min(most, self._idle)
-        self._left -= most
-        self._idle -= idle
+        keeps = int(self._idle > 0)
+        self._left -= 1
+        self._idle -= keeps
         own = self._module.Limits(
-            max_connections=most, max_keepalive_connections=idle, keepalive_expiry=self._limits.keepalive_expiry
+            max_connections=1, max_keepalive_connections=keeps, keepalive_expiry=self._limits.keepalive_expiry
         )
         transport = self._make(limits=own)
         onewrite.install(transport)
-        return _Pool(transport, most, idle)
+        return _Pool(transport, keeps)
 
-    def _roomy(self, url: Any) -> _Pool | None:
-        """The server's first with room, else a new one, else another server's, which gives up an idle connection."""
+    def _one_for(self, url: Any) -> _Pool | None:
+        """The server's first that is free, else a new one, else another server's, which gives up its idle connection."""
         own = self._of.setdefault((url.scheme, url.host, url.port), [])
         for pool in own:
-            if pool.busy < pool.most and not pool.broken:
+            if not pool.busy:
                 return pool
         if self._unused:
             own.append(self._unused.pop())
@@ -124,7 +118,7 @@ class _Pools:
             own.append(self._another())
             self.pools.append(own[-1])
             return own[-1]
-        return next((pool for pool in self.pools if pool.busy < pool.most and not pool.broken), None)
+        return next((pool for pool in self.pools if not pool.busy), None)
 
     async def _handed(self, request: Any) -> _Pool:
         """Waits for another request to end, no longer than a request may wait for a connection."""
@@ -147,17 +141,17 @@ class _Pools:
 
     def free(self, pool: _Pool, *, interrupted: bool = False) -> None:
         """A request has ended: its place is the next one's."""
-        pool.broken |= interrupted
-        if self._queue and not pool.broken:
-            self._hand_over(pool)
-            return
-        pool.busy -= 1
-        pool.last_used = self.clock()
-        if pool.broken and not pool.busy:
+        if interrupted:
             self._give_up(pool)
-            while self._queue and (another := self._roomy(self._queue[0].url)) is not None:
-                another.busy += 1
+            another = self._one_for(self._queue[0].url) if self._queue else None
+            if another is not None:
+                another.busy = True
                 self._hand_over(another)
+        elif self._queue:
+            self._hand_over(pool)
+        else:
+            pool.busy = False
+            pool.last_used = self.clock()
 
     def _hand_over(self, pool: _Pool) -> None:
         waiting = self._queue.popleft()
@@ -166,8 +160,8 @@ class _Pools:
 
     def _give_up(self, pool: _Pool) -> None:
         self.pools.remove(pool)
-        self._left += pool.most
-        self._idle += pool.idle
+        self._left += 1
+        self._idle += pool.keeps
         self._given_up.append(pool.transport)
         for server, own in list(self._of.items()):
             self._of[server] = [other for other in own if other is not pool]
@@ -198,11 +192,11 @@ class _Pools:
     async def handle_async_request(self, request: Any) -> Any:
         if self._given_up or self.clock() >= self._look_at:
             await self._tidy()
-        pool = None if self._queue else self._roomy(request.url)
+        pool = None if self._queue else self._one_for(request.url)
         if pool is None:
             pool = await self._handed(request)
         else:
-            pool.busy += 1
+            pool.busy = True
         try:
             response = await pool.transport.handle_async_request(request)
         except BaseException as error:
