@@ -10,7 +10,7 @@ For threads a second write costs next to nothing, and lets the server wake up wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -75,11 +75,15 @@ class _Stream:
             buffer, piece.head = piece.head + buffer, b""
         await self._below.write(buffer, timeout)
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's signature
+    def read(self, max_bytes: int, timeout: float | None = None) -> Awaitable[bytes]:
         piece = _piece.get()
-        if piece is not None and piece.head:
-            # httpcore has a last write for each request, if need be an empty one; should it ever not.
-            await self.write(b"", timeout)
+        waits = piece is not None and piece.head
+        read: Awaitable[bytes] = (self._read_after_all if waits else self._below.read)(max_bytes, timeout)
+        return read
+
+    async def _read_after_all(self, max_bytes: int, timeout: float | None) -> bytes:  # noqa: ASYNC109 - as above
+        """For requests without a last write; httpcore makes one for each, if need be an empty one."""
+        await self.write(b"", timeout)
         data: bytes = await self._below.read(max_bytes, timeout)
         return data
 

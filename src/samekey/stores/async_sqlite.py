@@ -131,22 +131,22 @@ class AsyncSQLiteStore(Unpicklable):
     async def claim(self, claim: Claim) -> Claimed | Existing | DuplicateFound | ScopeNamesDiffer:
         """Writes a claim, durably. See `Store.claim`."""
         me = self._holder or await self._me()
-        return await self._perform(_plans.claiming(me.running, self._engine.scope_names, claim))
+        return await self._perform(me, _plans.claiming(me.running, self._engine.scope_names, claim))
 
     async def renew(self, renewal: Renewal) -> Renewed | Existing:
         """Records a further attempt, durably, before it is made. See `Store.renew`."""
         me = self._holder or await self._me()
-        return await self._perform(_plans.renewing(me.running, renewal))
+        return await self._perform(me, _plans.renewing(me.running, renewal))
 
     async def settle(self, settlement: Settlement) -> Settled | Existing | None:
         """Writes what became of an action and ends the running task. See `Store.settle`."""
         me = self._holder or await self._me()
-        return await self._perform(_plans.settling(me.running, settlement))
+        return await self._perform(me, _plans.settling(me.running, settlement))
 
     async def resolve(self, resolution: Resolution) -> Resolved | Existing | None:
         """Writes what a person decided, durably. See `Store.resolve`."""
         me = await self._me()
-        return await self._perform(_plans.resolving(partial(_plans.is_running, me), resolution), apart=True)
+        return await self._perform(me, _plans.resolving(partial(_plans.is_running, me), resolution), apart=True)
 
     async def purge(self, at: datetime, *, limit: int) -> int:
         """Turns settled records that have expired into tombstones. See `Store.purge`."""
@@ -195,11 +195,10 @@ class AsyncSQLiteStore(Unpicklable):
 
     async def note(self, record: Record, event: Event) -> None:
         """Adds an event to a generation and moves its `last_seen_at`."""
-        await self._me()
-        await self._perform(_plans.noting(record, event))
-
-    async def _perform(self, plan: Plan[T], *, apart: bool = False) -> T | Existing:
         me = await self._me()
+        await self._perform(me, _plans.noting(record, event))
+
+    async def _perform(self, me: Holder, plan: Plan[T], *, apart: bool = False) -> T | Existing:
         answer: T | Found = await self._engine.perform(plan, at_work=len(me.running), apart=apart)
         self._engine.keeper.note(plan.pages, erased=plan.erased)
         if isinstance(answer, Found):
