@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from samekey.http.exchange import exchange_async
-from samekey.http.onewrite import _Stream, install, one_write
+from samekey.http.onewrite import ALONE, OneWrite, install
 from samekey.http.outgoing import prepare
 from tests.http.conftest import NOW
 from tests.http.servers import Peer, Server
@@ -119,22 +119,38 @@ async def test_nothing_is_held_back_while_somebody_waits_for_an_answer() -> None
         def __init__(self) -> None:
             self.written = b""
 
+        async def connect_tcp(self) -> Connection:
+            return self
+
         async def write(self, buffer: bytes, _timeout: float | None) -> None:
             self.written += buffer
 
         async def read(self, _most: int, _timeout: float | None) -> bytes:
             return self.written
 
-    stream = _Stream(Connection())
-    with one_write():
-        await stream.write(b"head")
-        assert await stream.read(100) == b"head"
-        await stream.write(b"more")
-        assert await stream.read(100) == b"headmore"
-    await stream.write(b", and what comes later")
-    assert await stream.read(100) == b"headmore, and what comes later"
+    opener = OneWrite(Connection())
+    stream = await opener.connect_tcp()
+    opener.next_is({ALONE: True})
+    await stream.write(b"head")
+    assert await stream.read(100) == b"head"
+    await stream.write(b"more")
+    assert await stream.read(100) == b"headmore"
+    opener.next_is({})
+    await stream.write(b", and another one")
+    assert await stream.read(100) == b"headmore, and another one"
+
+
+async def test_a_connection_that_was_not_made_leaves_nothing_to_the_next_request(
+    asynchronous: Library[Any, Any], server: Server
+) -> None:
+    async with built(asynchronous, server.url) as client:
+        written = recorded(client)
+        (pool,) = client._transport.pools
+        pool.writes.next_is({ALONE: True})  # and then there was no connection to write to
+        assert (await client.post("/orders", json={"order": 1})).status_code == 200
+        assert len(written) == 2
 
 
 async def test_a_transport_of_another_build_stays_as_it_is() -> None:
     transport = object()
-    install(transport)
+    install(transport).next_is({})

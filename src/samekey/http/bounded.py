@@ -11,7 +11,6 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from samekey.http import onewrite
 from samekey.http.limit import AnswerTooLongError, most_of
 
 if TYPE_CHECKING:
@@ -54,8 +53,7 @@ def send(library: Library[Any, Any], client: Any, request: Any, *, auth: Any, al
 async def send_async(library: Library[Any, Any], client: Any, request: Any, *, auth: Any, alone: bool = False) -> Any:
     """As `send`, for an asynchronous client."""
     if alone and not client.is_closed:
-        with onewrite.one_write():
-            response = await client._send_single_request(request)  # noqa: SLF001 (as above)
+        response = await client._send_single_request(request)  # noqa: SLF001 (as above)
     else:
         response = await client.send(request, auth=auth, follow_redirects=False, stream=True)
     try:

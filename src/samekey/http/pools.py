@@ -61,6 +61,7 @@ class _Pool:
 
     def __init__(self, transport: Any, keeps: int) -> None:
         self.transport = transport
+        self.writes = onewrite.install(transport)
         self.keeps = keeps
         self.busy = False
         self.last_used = 0.0
@@ -101,9 +102,7 @@ class _Pools:
         own = self._module.Limits(
             max_connections=1, max_keepalive_connections=keeps, keepalive_expiry=self._limits.keepalive_expiry
         )
-        transport = self._make(limits=own)
-        onewrite.install(transport)
-        return _Pool(transport, keeps)
+        return _Pool(self._make(limits=own), keeps)
 
     def _one_for(self, url: Any) -> _Pool | None:
         """The server's first that is free, else a new one, else another server's, which gives up its idle connection."""
@@ -197,6 +196,7 @@ class _Pools:
             pool = await self._handed(request)
         else:
             pool.busy = True
+        pool.writes.next_is(request.extensions)
         try:
             response = await pool.transport.handle_async_request(request)
         except BaseException as error:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from samekey._core.model import Failure
 from samekey.http.checks import TIMEOUTS
+from samekey.http.onewrite import ALONE
 from samekey.http.proof import silence_proves
 from samekey.http.summary import summarise
 from samekey.http.veto import Veto
@@ -109,6 +110,8 @@ class Watch:
         self.timeouts = given if timeout is None else _shortened(given, timeout)
         self._callback = callback or self
         self._request.extensions = {**self._before, "timeout": self.timeouts, "trace": self._callback}
+        if self._alone:
+            self._request.extensions[ALONE] = True
         return None
 
     def again(self) -> None:
