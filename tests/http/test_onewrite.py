@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
-from samekey.http.exchange import exchange_async
+from samekey.http.exchange import Exchange, exchange_async
 from samekey.http.onewrite import ALONE, OneWrite, install
 from samekey.http.outgoing import prepare
 from tests.http.conftest import NOW
@@ -17,7 +17,7 @@ from tests.http.servers import Peer, Server
 from tests.http.test_pools import anyio_backend, asynchronous, built
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from samekey.http.library import Library
 
@@ -63,8 +63,10 @@ def recorded(client: Any) -> list[bytes]:
     return written
 
 
-async def attempt(library: Library[Any, Any], client: Any, **options: Any) -> bool:
-    """One attempt; whether it was sent alone."""
+async def exchanged(
+    library: Library[Any, Any], client: Any, *, clock: Callable[[], datetime], **options: Any
+) -> tuple[Exchange[Any], bool]:
+    """What one attempt brought, and whether it was sent alone."""
     freeze: Any = "nothing" if "fingerprint" in options else "request"
     prepared = prepare(library, client, "POST", "/orders", options, boundary="b0undary", freeze=freeze)
     brought = await exchange_async(
@@ -72,12 +74,18 @@ async def attempt(library: Library[Any, Any], client: Any, **options: Any) -> bo
         client,
         prepared.request,
         auth=prepared.auth,
-        clock=lambda: NOW,
+        clock=clock,
         not_after=NOW + timedelta(seconds=60),
         alone=prepared.alone,
     )
+    return brought, prepared.alone
+
+
+async def attempt(library: Library[Any, Any], client: Any, **options: Any) -> bool:
+    """One attempt that is answered; whether it was sent alone."""
+    brought, alone = await exchanged(library, client, clock=lambda: NOW, **options)
     assert brought.reply is not None
-    return prepared.alone
+    return alone
 
 
 async def test_an_actions_request_leaves_in_one_write(asynchronous: Library[Any, Any], server: Server) -> None:
@@ -88,6 +96,21 @@ async def test_an_actions_request_leaves_in_one_write(asynchronous: Library[Any,
         for order in (2, 3):
             assert await attempt(asynchronous, client, json={"order": order})
         assert written == server.requests[1:]
+
+
+async def test_what_is_too_late_at_the_last_look_has_not_left(asynchronous: Library[Any, Any], server: Server) -> None:
+    async with built(asynchronous, server.url) as client:
+        written = recorded(client)
+        await attempt(asynchronous, client, json={"order": 1})
+        written.clear()
+        times = iter([NOW, NOW + timedelta(seconds=60)])
+        brought, alone = await exchanged(asynchronous, client, clock=lambda: next(times), json={"order": 2})
+        assert alone
+        assert brought.failure is not None
+        assert not brought.failure.sent
+        assert written == []
+        assert await attempt(asynchronous, client, json={"order": 3})
+    assert [request.partition(b"\r\n\r\n")[2] for request in server.requests] == [b'{"order":1}', b'{"order":3}']
 
 
 async def test_requests_at_once_are_not_mixed_up(asynchronous: Library[Any, Any], server: Server) -> None:
