@@ -14,6 +14,7 @@ CONTENDERS = [
     "httpx2, in pools",
     "samekey, httpx",
     "samekey, httpx2",
+    "samekey, a given httpx",
     "samekey, a given httpx2",
 ]
 
