@@ -47,7 +47,7 @@ class Database:
 
     def __init__(self, files: Files, connect: Connect) -> None:
         self.files = files
-        self._beside_now = asker(files.log), asker(files.index)
+        self._files_now = asker(files.database), asker(files.log), asker(files.index)
         self._connect = connect
         self._connection: Connection | None = None
         self._apart: Connection | None = None
@@ -65,7 +65,7 @@ class Database:
         self._mutex_apart = threading.Lock()
         self._level = ""
         self._inode: Inode | None = None
-        self._beside: tuple[Inode | None, ...] = ()
+        self._files_opened: tuple[Inode | None, ...] = ()
         self._unsynced = False
         # What a transaction has read it may have written itself: they are forgotten after one that was not committed.
         self.scope_names: dict[str, tuple[str, ...]] = {}
@@ -158,7 +158,7 @@ class Database:
             secret = settle_secret(connection, self.files, self._given, keep=self._keep) if needed else b""
             self._inode = inode_of(self.files.database)
             # SQLite has opened them by now, and nobody takes them away while we hold the lock.
-            self._beside = tuple([now() for now in self._beside_now])
+            self._files_opened = tuple([now() for now in self._files_now])
             self._level = "EXTRA"
             self._connection = connection
         except BaseException:
@@ -274,9 +274,9 @@ class Database:
 
     def _check_place(self, so: str) -> None:
         """Database, log and index are still the files that were opened: SQLite writes into deleted ones too."""
-        log, index = self._beside_now
+        database, log, index = self._files_now
         try:
-            in_place = (log(), index()) == self._beside and inode_of(self.files.database) == self._inode
+            in_place = (database(), log(), index()) == self._files_opened
         except OSError as error:
             raise from_os(error, self.files.shown, so=so) from error
         if not in_place:

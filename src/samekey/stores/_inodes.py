@@ -5,13 +5,12 @@ its own, so that the asker can tell; for the log of a store that meant an inode 
 what a durable commit took. `os.stat` always asks for them; `statx` can be asked for the inode alone.
 """
 
-import errno
 import os
 import sys
 from collections.abc import Callable
 from functools import cache
 from struct import Struct
-from typing import Any, Final
+from typing import Final
 
 Inode = tuple[int, ...]
 """Names a file by numbers; to be compared with those of the same way to ask."""
@@ -23,8 +22,6 @@ _INODE: Final = 0x100
 _SIZE: Final = 256
 _FIELDS: Final = Struct("=32xQ96xII")
 """Of `struct statx`, which is the same on every machine: the inode, and the two parts of the device (statx(2))."""
-
-_NOTHING_THERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 
 def inode_of(path: str) -> Inode | None:
@@ -41,36 +38,38 @@ def asker(path: str) -> Callable[[], Inode | None]:
 
     It belongs to one thread at a time.
     """
-    way = _statx()
-    if way is None:
+    statx = _statx()
+    if statx is None:
         return lambda: inode_of(path)
-    call, last_error = way
-    place, found, unpack = os.fsencode(path), bytearray(_SIZE), _FIELDS.unpack_from
-    address = _address_of(found)
+    import ctypes
+
+    found, unpack = bytearray(_SIZE), _FIELDS.unpack_from
+    room = ctypes.c_char.from_buffer(found)
+    # Made once: made of Python's own values on each call they would take as long as the call.
+    arguments = (
+        ctypes.c_int(_HERE),
+        ctypes.c_char_p(os.fsencode(path)),
+        ctypes.c_int(0),
+        ctypes.c_uint(_INODE),
+        ctypes.byref(room),
+    )
 
     def ask() -> Inode | None:
-        if call(_HERE, place, 0, _INODE, address) == 0:
-            return unpack(found)
-        # Some sandboxes forbid it; what the path itself is to blame for, `os.stat` tells.
-        return None if last_error() in _NOTHING_THERE else inode_of(path)
+        # Why it failed tells `os.stat`: there is nothing, the path is to blame, or a sandbox that forbids it.
+        return unpack(found) if statx(*arguments) == 0 else inode_of(path)
 
     return ask
 
 
 @cache
-def _statx() -> tuple[Callable[..., int], Callable[[], int]] | None:
-    """The function of the C library, if it has one, and what tells why it failed."""
+def _statx() -> Callable[..., int] | None:
+    """The function of the C library, if it has one."""
     if sys.platform != "linux":
         return None
     import ctypes  # here, for it takes longer than most of what a store imports
 
     try:
-        return ctypes.CDLL(None, use_errno=True).statx, ctypes.get_errno
+        statx: Callable[..., int] = ctypes.CDLL(None).statx
     except (AttributeError, OSError):
         return None
-
-
-def _address_of(room: bytearray) -> Any:
-    import ctypes
-
-    return ctypes.byref(ctypes.c_char.from_buffer(room))
+    return statx
