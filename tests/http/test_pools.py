@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from samekey.http.guard import KEEPALIVE_SECONDS, build_client
+from samekey.http.guard import KEEPALIVE_SECONDS, MAX_CONNECTIONS, build_client
 from samekey.http.library import Library, library_named
 from samekey.http.proof import silence_proves
 from samekey.http.watch import Reused
@@ -37,8 +37,9 @@ class Server:
         most: the most that waited at once.
     """
 
-    def __init__(self, together: int) -> None:
+    def __init__(self, together: int, answer: bytes) -> None:
         self.url = ""
+        self.answer = answer
         self.opened = self.closed = self.most = 0
         self._waiting = 0
         self._together = together
@@ -55,7 +56,7 @@ class Server:
                         self._full.set()
                     await self._full.wait()
                     self._waiting -= 1
-                    await stream.send(ANSWER)
+                    await stream.send(self.answer)
             except (anyio.EndOfStream, anyio.BrokenResourceError):
                 self.closed += 1
 
@@ -71,8 +72,8 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(together: int = 1) -> AsyncIterator[Server]:
-    server = Server(together)
+async def serving(together: int = 1, answer: bytes = ANSWER) -> AsyncIterator[Server]:
+    server = Server(together, answer)
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as group:
         server.url = f"http://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}"  # noqa: S610 (anyio, not Django)
         group.start_soon(listener.serve, server.handle)
@@ -312,6 +313,51 @@ async def test_what_a_pool_could_keep_the_next_one_keeps_when_it_is_given_up(asy
         for _ in range(3):
             assert await many(client, 1) == [201]
         assert server.opened == 2
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_cancellation_while_a_connection_is_freed_leaves_the_next_request_one(
+    asynchronous: Library[Any, Any],
+) -> None:
+    """One of asyncio's own, which no scope shields from: httpcore takes the connection for used ever after."""
+
+    limits = asynchronous.module.Limits(max_connections=2)
+    async with serving(answer=ANSWER[:-1]) as server, built(asynchronous, server.url, limits=limits) as client:
+        began = asyncio.Event()
+
+        async def watched(name: str, _info: Any) -> None:
+            if name.endswith("receive_response_body.started"):
+                began.set()
+
+        for _ in range(3):
+            began.clear()
+            task = asyncio.create_task(client.post("/orders", extensions={"trace": watched}))
+            await began.wait()
+            for _ in range(3):  # while it waits, while it ends, and once more
+                await asyncio.sleep(0)
+                task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert not any(pool.busy for pool in client._transport.pools)
+        server.answer = ANSWER
+        assert await many(client, 2) == [201, 201]
+
+
+async def test_an_interrupt_before_the_send_frees_the_place(
+    asynchronous: Library[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving() as server, built(asynchronous, server.url) as client:
+        (pool,) = client._transport.pools
+
+        def interrupted(_extensions: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(pool.writes, "next_is", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            await client.post("/orders")
+        assert client._transport._left + len(client._transport.pools) == MAX_CONNECTIONS
+        assert not any(pool.busy for pool in client._transport.pools)
+        assert await many(client, 1) == [201]
 
 
 async def test_who_waits_for_a_pool_that_is_given_up_gets_another(asynchronous: Library[Any, Any]) -> None:

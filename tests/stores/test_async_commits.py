@@ -17,8 +17,10 @@ import pytest
 from samekey._core.states import Move, Status
 from samekey._core.verbs import Claim, Claimed, Existing
 from samekey.errors import StoreUnavailableError
-from samekey.stores import AsyncSQLiteStore, SQLiteStore, _async_engine, _keeper
-from samekey.stores._locks import FileLock
+from samekey.stores import AsyncSQLiteStore, SQLiteStore, _async_engine, _keeper, _sql
+from samekey.stores._connection import Connection, read_write
+from samekey.stores._locks import UNDER_WAY, FileLock
+from samekey.stores._plans import Plan
 from tests.stores.builders import at, claimed, record, resolution, settlement
 from tests.stores.tasks import Gate, Threads, act, gated, opened, reached, together
 
@@ -174,6 +176,30 @@ async def test_a_verb_that_fails_takes_no_other_with_it(tmp_path: Path) -> None:
         assert [type(each).__name__ for each in brought] == ["Claimed", "IllegalMoveError", "Claimed"]
         # trio starts tasks in an order of its own.
         assert {each.idempotency_key for each in await store.find()} == {"key-c-9-1", "key-two-1", "key-three-1"}
+
+
+async def test_a_transaction_that_begins_again_does_not_sync_on_the_loop(tmp_path: Path, vfs: Threads) -> None:
+    async with opened(tmp_path, _connect=vfs.connect) as store:
+        await act(store, "first")
+        engine, begun = store._engine, list[bool]()
+
+        def put(connection: Connection) -> int:
+            return connection.execute("INSERT INTO meta (name, value) VALUES ('job', 'x')").rowcount
+
+        def fails(_connection: Connection) -> None:
+            if not begun:  # the first half of what the keeper may do just then
+                begun.append(True)
+                engine._lock_apart.leave_mark(UNDER_WAY)
+                apart = vfs.connect(read_write(store.location))
+                apart.execute(_sql.PASSIVE).fetchall()
+                apart.close()
+                vfs.waited.clear()
+            raise ValueError
+
+        brought = await together(*[partial(engine.perform, Plan(work, full=False), at_work=2) for work in (put, fails)])
+        assert [type(each) for each in brought] == [int, ValueError]
+        assert vfs.waited  # SQLite syncs the head of the log that begins anew
+        assert threading.get_ident() not in vfs.waited
 
 
 def unsynced(store: AsyncSQLiteStore) -> bool:

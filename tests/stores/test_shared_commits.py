@@ -197,6 +197,27 @@ def test_who_cannot_begin_again_has_done_nothing(engine: Engine, monkeypatch: py
     assert engine.write(put("job-4"), full=True) == 1
 
 
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_what_was_rolled_back_for_want_of_memory_is_acknowledged_to_nobody(engine: Engine, at: int) -> None:
+    """SQLite undoes all of it, and Python raises what is no error of SQLite."""
+
+    def greedy(connection: Connection) -> None:
+        connection.execute("PRAGMA hard_heap_limit = 700000").fetchall()
+        try:
+            connection.execute("INSERT INTO meta (name, value) VALUES ('job-big', hex(randomblob(3000000)))")
+        finally:
+            connection.execute("PRAGMA hard_heap_limit = 0").fetchall()
+
+    works = [put("job-1"), put("job-2")]
+    works.insert(at, greedy)
+    jobs = in_one_commit(engine, works)
+    assert isinstance(jobs[at].error, MemoryError)
+    others = [job.error for number, job in enumerate(jobs) if number != at]
+    assert all(isinstance(error, StoreUnavailableError) and "so nothing was sent" in str(error) for error in others)
+    assert names(engine) == set()
+    assert engine.write(put("job-3"), full=True) == 1
+
+
 def test_what_an_undone_transaction_has_read_is_forgotten(engine: Engine) -> None:
     """The second claim finds the scope names that the first has written, in a transaction that comes to nothing."""
     failing = put_and_fail("job", ValueError("no"))

@@ -8,7 +8,7 @@ requests wait here and not at one of the pools, so that none waits longer than i
 
 A pool closes what has been idle for too long when it is asked for a connection, and of many most are not asked again. So
 those that nobody has used for so long are given up here, and their place is any server's. So is one in which a request was
-cancelled: httpcore (1.0.9 at least) may take the connection for used ever after.
+cancelled, or that httpcore (1.0.9 at least) takes for used though its request has ended: it would do so ever after.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class _Pools:
 
     def free(self, pool: _Pool, *, interrupted: bool = False) -> None:
         """A request has ended: its place is the next one's."""
-        if interrupted:
+        if interrupted or _is_stuck(pool.transport):
             self._give_up(pool)
             another = self._one_for(self._queue[0].url) if self._queue else None
             if another is not None:
@@ -196,13 +196,13 @@ class _Pools:
             pool = await self._handed(request)
         else:
             pool.busy = True
-        pool.writes.next_is(request.extensions)
         try:
+            pool.writes.next_is(request.extensions)
             response = await pool.transport.handle_async_request(request)
+            response.stream = _classes(self._module)[1](response.stream, partial(self.free, pool))
         except BaseException as error:
             self.free(pool, interrupted=_is_interruption(error))
             raise
-        response.stream = _classes(self._module)[1](response.stream, partial(self.free, pool))
         return response
 
     async def aclose(self) -> None:
@@ -218,6 +218,12 @@ def _number(limit: int | None) -> float:
 def _is_interruption(error: BaseException) -> bool:
     """Whether httpcore was left in the middle of something: a cancellation, Ctrl-C. Our own veto it takes as any failure."""
     return not isinstance(error, (Exception, Veto))
+
+
+def _is_stuck(transport: Any) -> bool:
+    """Whether httpcore takes a connection for used whose request has ended: a cancellation came while it was being freed."""
+    connections = getattr(getattr(transport, "_pool", None), "connections", ())
+    return any(not (each.is_idle() or each.is_closed()) for each in connections)
 
 
 def _nothing(*, interrupted: bool = False) -> None:

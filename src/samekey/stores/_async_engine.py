@@ -182,10 +182,10 @@ class AsyncEngine(Database):
                     return False
                 self._be_patient(connection, patient=False)
                 self._begin(connection, full=full)
-                mark = self._lock.mark()
             except (StoreError, sqlite3.Error, OSError):
                 return False  # the worker will meet it, or wait for it
             if self._run_all(connection, list(jobs)):
+                mark = self._mark_now()
                 if full or mark != self._mark or mark == UNDER_WAY:
                     self._fly(partial(self._commit_apart, jobs, mark), jobs, flight)
                     return True
@@ -205,6 +205,13 @@ class AsyncEngine(Database):
             if done:
                 self._finish(jobs)
                 self._wake(jobs)
+
+    def _mark_now(self) -> bytes:
+        """To be read when all is written: the transaction may have begun a second time."""
+        try:
+            return self._lock.mark()
+        except OSError:
+            return UNDER_WAY  # so the worker commits
 
     def _put_back(self, jobs: list[Errand[Any]]) -> None:
         with self._guard:

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
+from samekey.errors import StoreUnavailableError
 from samekey.stores._connection import Connection
 from samekey.stores._errors import from_sqlite
 from samekey.stores._jobs import Job
@@ -44,7 +45,6 @@ def run_all(connection: Connection, jobs: list[Job[Any]], shown: str, undone: Ca
 def _run_each(connection: Connection, jobs: list[Job[Any]], shown: str) -> bool:
     """Runs them once more, each so that it can be undone alone."""
     for job in jobs:
-        job.error = None
         connection.execute("SAVEPOINT job")
         if not _run(connection, job, shown):
             if not connection.in_transaction:
@@ -55,6 +55,7 @@ def _run_each(connection: Connection, jobs: list[Job[Any]], shown: str) -> bool:
 
 
 def _run(connection: Connection, job: Job[Any], shown: str) -> bool:
+    job.error = None
     try:
         job.answer = job.work(connection)
     except sqlite3.Error as error:
@@ -66,10 +67,16 @@ def _run(connection: Connection, job: Job[Any], shown: str) -> bool:
 
 
 def _fail_all(jobs: list[Job[Any]], failed: Job[Any], shown: str) -> bool:
-    """SQLite has rolled back everything: what the others had done is undone too."""
-    cause = failed.error.__cause__ if failed.error is not None else None
+    """SQLite has rolled back everything: what the others had done is undone too, and nobody is told otherwise."""
+    error = failed.error
+    cause = error.__cause__ if error is not None else None
     for job in jobs:
-        if job.error is None and isinstance(cause, sqlite3.Error):
+        if job.error is not None:
+            continue
+        if isinstance(cause, sqlite3.Error):
             job.error = from_sqlite(cause, shown, so=job.so)
-            job.error.__cause__ = cause
+        else:
+            why = f"the store {shown} had to undo a write ({type(error).__name__})"
+            job.error = StoreUnavailableError(f"{why}, {job.so}; run it again.")
+        job.error.__cause__ = cause or error
     return False
