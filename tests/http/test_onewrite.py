@@ -13,8 +13,8 @@ from samekey.http.exchange import Exchange, exchange_async
 from samekey.http.onewrite import ALONE, OneWrite, install
 from samekey.http.outgoing import prepare
 from tests.http.conftest import NOW
+from tests.http.many import anyio_backend, asynchronous, built
 from tests.http.servers import Peer, Server
-from tests.http.test_pools import anyio_backend, asynchronous, built
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
