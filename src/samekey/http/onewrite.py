@@ -21,8 +21,8 @@ class OneWrite:
     """What opens the connections of a transport that has one request at a time; it does so as the one below does."""
 
     def __init__(self, below: Any) -> None:
-        self._below = below
-        self.holding = False
+        self._below: Any = below
+        self.holding: bool = False
 
     def next_is(self, extensions: Mapping[str, Any]) -> None:
         """The next request, which is about to be sent, has these."""
