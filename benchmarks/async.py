@@ -3,7 +3,7 @@
 Each contender has a process of its own. In each round all of them make the same number of actions at each concurrency,
 one contender after the other in shuffled order; figures are medians over the rounds, ratios are medians of the ratios
 within a round. "In pools" is a plain client over the transport of the one that samekey builds; "default" is a client as
-it comes, and "samekey, a given httpx" is given such a one. Every samekey action is durable against a power loss
+it comes, and "samekey, a given httpx" or "httpx2" is given such a one. Every samekey action is durable against a power loss
 before it is sent. Exits with 1 if a bar does not hold.
 """
 

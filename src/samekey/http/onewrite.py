@@ -1,4 +1,4 @@
-"""An action's request leaves in one write: its head waits for its body.
+"""The usual action's request (`Prepared.alone`) leaves in one write: its head waits for its body.
 
 httpcore writes the head, then the body: two packets, and for an event loop two turns. So the connections of the pools that
 we build hold the head of such a request back until its body is there. Both are in memory, and nothing is awaited in
