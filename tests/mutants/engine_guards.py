@@ -138,8 +138,8 @@ ENGINE_GUARDS = (
         "engine_begin_immediate",
         "a transaction takes the write lock when it begins",
         ENGINE,
-        'connection.execute("BEGIN IMMEDIATE")',
-        'connection.execute("BEGIN")',
+        'connection.execute("BEGIN IMMEDIATE")\n        if self',
+        'connection.execute("BEGIN")\n        if self',
         HERE,
     ),
     guard(

@@ -8,6 +8,7 @@ FORKS = "tests/stores/test_forks.py"
 FILES = "tests/stores/test_files.py"
 REFUSALS = "tests/stores/test_refusals.py"
 LOG = "tests/stores/test_log.py"
+REST = "tests/stores/test_log_rest.py"
 HERE = "tests/mutants/test_store_guards.py"
 
 STORE = (
@@ -264,6 +265,46 @@ STORE = (
         "            if self._once(cut=True):\n",
         "            if self._once(cut=False):\n",
         LOG,
+    ),
+    guard(
+        "keeper_anew",
+        "a busy store's log is begun anew",
+        "stores/_keeper.py",
+        "or now - since >= LONGEST)",
+        "or now < since)",
+        LOG,
+    ),
+    guard(
+        "log_rest",
+        "what is left behind a log that was begun anew goes",
+        "stores/_log.py",
+        "if end < found.st_size:",
+        "if end > found.st_size:",
+        REST,
+    ),
+    guard(
+        "log_rest_salts",
+        "what belongs to the log stays",
+        "stores/_log.py",
+        "bisect_left(range((size - _HEAD) // step), True, key=is_old)",
+        "bisect_left(range((size - _HEAD) // step - 1), True, key=is_old)",
+        REST,
+    ),
+    guard(
+        "log_rest_alone",
+        "nobody writes meanwhile",
+        "stores/_database.py",
+        'connection.execute("BEGIN IMMEDIATE")  # who',
+        'connection.execute("BEGIN")  # who',
+        REST,
+    ),
+    guard(
+        "log_rest_ours",
+        "another file is left alone",
+        "stores/_log.py",
+        "if (found.st_dev, found.st_ino) != inode:",
+        "if inode is None:",
+        REST,
     ),
     guard(
         "keeper_starts",

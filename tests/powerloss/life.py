@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -36,6 +37,11 @@ BIG = b'{"lines":"' + b"0123456789" * 2_000 + b'"}'
 def state_of(store: SQLiteStore) -> State:
     records = store.find()
     return records, {record.idempotency_key: store.events(record.idempotency_key) for record in records}
+
+
+def log_of(store: SQLiteStore) -> int:
+    """How long its log is."""
+    return os.stat(f"{store.location}-wal").st_size
 
 
 def forget(store: SQLiteStore) -> None:
@@ -164,6 +170,13 @@ def whole_life(store: SQLiteStore, tell: Teller) -> None:
         store.settle(settlement(four))
     with tell.changing(durable=True):
         store.settle(settlement(three, durable=True))
+    # And once more: what is left behind it of the time before is cut off.
+    length = log_of(store)
+    with tell.emptying():
+        assert store._engine._empty_log_apart(False)
+    assert log_of(store) < length
+    with tell.changing(durable=True):
+        claimed(store, "over what was left")
     with tell.emptying():
         store.tidy()
     with tell.changing(durable=True):

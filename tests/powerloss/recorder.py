@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from samekey.stores import _files, _holders, _locks
+from samekey.stores import _files, _holders, _locks, _log
 from tests.powerloss.disk import FailedSync, Make, Remove, Rename, Sync, SyncNames, Tape, Truncate, Write
 from tests.powerloss.failing import io_error
 from tests.stores.apsw_adapter import _FLAGS, _Adapter
@@ -109,7 +109,7 @@ class _Reworded(_Adapter):
 
 
 class TapedOs:
-    """The `os` module for the store's own files: secret, lock, holders, and the folders they are in."""
+    """The `os` module for what the store does itself: secret, lock, holders, their folders, and the rest of the log."""
 
     def __init__(self, vfs: TapedVFS) -> None:
         self._vfs = vfs
@@ -147,6 +147,10 @@ class TapedOs:
             folder = os.path.isdir(f"/dev/fd/{descriptor}")
             self._tape.add(SyncNames("" if path == "." else path) if folder else Sync(path))
 
+    def ftruncate(self, descriptor: int, length: int) -> None:
+        os.ftruncate(descriptor, length)
+        self._tape.add(Truncate(self._open[descriptor][0], length))
+
     def close(self, descriptor: int) -> None:
         self._open.pop(descriptor, None)
         os.close(descriptor)
@@ -167,5 +171,5 @@ class TapedOs:
 def tape_os(vfs: TapedVFS, monkeypatch: pytest.MonkeyPatch) -> None:
     """Has the store's own system calls taped too."""
     taped = TapedOs(vfs)
-    for module in (_files, _locks, _holders):
+    for module in (_files, _locks, _log, _holders):
         monkeypatch.setattr(module, "os", taped)

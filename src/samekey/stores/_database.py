@@ -21,6 +21,7 @@ from samekey.stores._inodes import Inode, asker, inode_of
 from samekey.stores._jobs import Job
 from samekey.stores._keeper import Keeper
 from samekey.stores._locks import UNDER_WAY, FileLock
+from samekey.stores._log import cut_rest
 from samekey.stores._sharing import run_all
 
 T = TypeVar("T")
@@ -65,6 +66,7 @@ class Database:
         self._mutex_apart = threading.Lock()
         self._level = ""
         self._inode: Inode | None = None
+        self._log_inode: Inode | None = None
         self._files_opened: tuple[Inode | None, ...] = ()
         self._unsynced = False
         # What a transaction has read it may have written itself: they are forgotten after one that was not committed.
@@ -158,6 +160,7 @@ class Database:
             secret = settle_secret(connection, self.files, self._given, keep=self._keep) if needed else b""
             self._inode = inode_of(self.files.database)
             # SQLite has opened them by now, and nobody takes them away while we hold the lock.
+            self._log_inode = inode_of(self.files.log)
             self._files_opened = tuple([now() for now in self._files_now])
             self._level = "EXTRA"
             self._connection = connection
@@ -341,7 +344,8 @@ class Database:
     def _empty_log_apart(self, cut: bool) -> bool:  # noqa: FBT001 - the keeper asks by position
         """The same on a connection of the keeper's own, so that callers go on. Returns whether it is empty.
 
-        Where it is not to be `cut`, the next commit begins it anew in its old length.
+        Where it is not to be `cut`, the next commit begins it anew in its old length, and what it held before it was
+        last begun anew is gone.
         """
         if inode_of(self.files.database) != self._inode:
             return True
@@ -356,10 +360,19 @@ class Database:
             try:
                 self._lock_apart.acquire()
                 self._lock_apart.leave_mark()
+                if not cut:
+                    self._cut_rest(self._apart)
                 busy: int = self._apart.execute(_sql.TRUNCATE if cut else _sql.RESTART).fetchone()[0]
             finally:
                 self._lock_apart.release()
             return busy == 0
+
+    def _cut_rest(self, connection: Connection) -> None:
+        connection.execute("BEGIN IMMEDIATE")  # who does not know the lock file writes nothing now either
+        try:
+            cut_rest(self.files.log, self._log_inode)
+        finally:
+            connection.execute("ROLLBACK")
 
     def _rest(self) -> None:
         with self._mutex_apart:

@@ -2,8 +2,8 @@
 
 What was erased from a row is still in the log until the log is cut to nothing; and a checkpoint inside a commit is what
 makes the slowest commits slow. Cutting has a price of its own: the commits that make the file longer again wait about
-twice as long for the disk as those that write over what is there. So a log that is long is only begun anew, and it is
-cut when the store is quiet, or at the latest after `LONGEST`.
+twice as long for the disk as those that write over what is there. So it is cut when the store is quiet; while there is
+work it is begun anew, and what it held before that is gone when it is begun anew the next time: written over, or cut off.
 """
 
 import logging
@@ -15,8 +15,9 @@ from typing import Final
 
 DELAY: Final = 2.5
 """Seconds between two looks: without a write in between, what was erased goes from the files."""
-LONGEST: Final = 10.0
-"""Seconds after which it goes also while there are writes; design.md promises "some seconds"."""
+LONGEST: Final = 4.0
+"""Seconds after which the log is begun anew also while there are writes; what was erased goes with the second time, and
+design.md promises "some seconds"."""
 MANY_PAGES: Final = 1_000
 """Pages of log after which it is not worth waiting: SQLite's own default."""
 PATIENCE: Final = 2.0
@@ -43,7 +44,7 @@ class Keeper:
         """Threads do not survive a fork; the next note starts a new one."""
         self._pages = 0
         self._seen = 0
-        self._whole_since: float | None = None
+        self._begun: float | None = None
         self._thread: threading.Thread | None = None
         self._guard = threading.Lock()
         self._wake = threading.Event()
@@ -88,17 +89,17 @@ class Keeper:
 
     def _owes(self) -> bool:
         """Whether the log has anything in it."""
-        return self._pages > 0 or self._whole_since is not None
+        return self._pages > 0 or self._begun is not None
 
     def _look(self) -> None:
         """Does what is due now, if anything."""
         pages, now = self._pages, monotonic()
-        since = self._whole_since = now if self._whole_since is None else self._whole_since
-        if pages == self._seen or now - since >= LONGEST:
+        since = self._begun = now if self._begun is None else self._begun
+        if pages == self._seen:
             if self._once(cut=True):
-                self._whole_since = None
-        elif pages >= MANY_PAGES:
-            self._once(cut=False)
+                self._begun = None
+        elif (pages >= MANY_PAGES or now - since >= LONGEST) and self._once(cut=False):
+            self._begun = now
         self._seen = self._pages
 
     def _once(self, *, cut: bool) -> bool:
