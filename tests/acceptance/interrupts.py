@@ -18,6 +18,7 @@ import httpx
 
 import samekey
 from samekey._drivers.runtime import BUDGETS
+from samekey.http import short
 from samekey.stores import SQLiteStore
 from samekey.stores._locks import FileLock
 from samekey.testing import FlakyServer, Seen
@@ -121,8 +122,8 @@ class Wire:
     def transport(self) -> httpx.HTTPTransport:
         """A transport whose requests are counted."""
         transport = httpx.HTTPTransport(verify=False)
-        # Without a limit: an exception out of the trace can leave a connection that the pool takes for busy.
-        transport._pool = httpcore.ConnectionPool(network_backend=CountingBackend(self), max_connections=None)
+        transport._pool = httpcore.ConnectionPool(network_backend=CountingBackend(self))
+        short.install(transport)
         return transport
 
     def arrived(self, _seen: Seen) -> None:
@@ -145,7 +146,8 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.others = set(threading.enumerate())
-        self.client = connect(self.wire.server.url, self.store, keyless=self.keyless, transport=self.wire.transport())
+        self._transport = self.wire.transport()
+        self.client = connect(self.wire.server.url, self.store, keyless=self.keyless, transport=self._transport)
 
     def close(self) -> None:
         self.client.close()
@@ -159,6 +161,7 @@ class Bench:
     def interrupted(self, order: str, injection: Injection) -> BaseException | None:
         """Runs the action under the injection; returns what reached the caller."""
         caught: BaseException | None = None
+        self._forget_what_is_busy()
         with injection.active():
             try:
                 self.post(order)
@@ -166,6 +169,18 @@ class Bench:
                 caught = error
         self.wire.settle_down()
         return caught
+
+    def _forget_what_is_busy(self) -> None:
+        """An exception out of the trace can leave a connection, and its request, that the pool takes for busy.
+
+        Without them the next request takes the short way to the connection that is left, as it usually does.
+        """
+        pool: Any = self._transport._pool
+        pool._requests.clear()
+        for connection in pool.connections:
+            if not connection.is_idle():
+                pool._connections.remove(connection)
+                connection.close()
 
     def effects(self, order: str) -> list[str]:
         return [effect.reference for effect in self.wire.server.effects if f'"{order}"'.encode() in effect.body]

@@ -31,7 +31,7 @@ SECURITY = (
     guard(
         "short_way_wrapped",
         "a wrapper around a method is not taken for the method",
-        "http/proof.py",
+        "http/native.py",
         "    if type(function) is not FunctionType:\n        return False\n",
         "",
         ANSWERS,

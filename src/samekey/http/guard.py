@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from samekey.errors import UsageError
-from samekey.http import cookies, pools
+from samekey.http import cookies, pools, short
 from samekey.http.library import library_of
 
 if TYPE_CHECKING:
@@ -128,6 +128,8 @@ def build_client(
         ) from None
     if many:
         pools.spread(module, client, given)
+    elif given.get("transport") is None:
+        short.install(getattr(client, "_transport", None))
     check_client(client, asynchronous=asynchronous)
     if "cookies" not in given:
         cookies.spare(client, module)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from samekey.http import onewrite
+from samekey.http import onewrite, short
 from samekey.http.veto import Veto
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class _Pool:
     def __init__(self, transport: Any, keeps: int) -> None:
         self.transport = transport
         self.writes = onewrite.install(transport)
+        short.install(transport)
         self.keeps = keeps
         self.busy = False
         self.last_used = 0.0

@@ -9,10 +9,11 @@ and an authentication flow or a hook may send another request object, which is n
 from __future__ import annotations
 
 from functools import cache
-from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
+from samekey.http.native import is_native
 from samekey.http.pools import one_of
+from samekey.http.short import handler_below
 
 if TYPE_CHECKING:
     from samekey.http.library import Library
@@ -28,7 +29,7 @@ def silence_proves(library: Library[Any, Any], client: Any, request: Any, auth: 
         request.extensions.get("trace") is trace
         and (auth is None or isinstance(auth, tuple) or type(auth) in _plain_auths(module))
         and _SENDING.isdisjoint(vars(client))
-        and all(_is_native(getattr(type(client), name), library.name) for name in _SENDING)
+        and all(is_native(getattr(type(client), name), library.name) for name in _SENDING)
         and type(transport) in {module.HTTPTransport, module.AsyncHTTPTransport}
         and _HANDLING.isdisjoint(vars(chosen))
         and _is_untouched(transport, library.name)
@@ -48,17 +49,4 @@ def _plain_auths(module: Any) -> tuple[type[Any], ...]:
 
 def _is_untouched(thing: Any, package: str) -> bool:
     """Whether what handles requests is its package's own: in the class, and in no place before it."""
-    kind = type(thing)
-    handler = getattr(kind, "handle_async_request", None) or getattr(kind, "handle_request", None)
-    return _HANDLING.isdisjoint(vars(thing)) and _is_native(handler, package)
-
-
-def _is_native(function: Any, package: str) -> bool:
-    """Whether a method is still the one that its package has defined, and not what a test or a tracer has put around it.
-
-    Wrappers may say of themselves whatever the function inside says; their type they cannot hide.
-    """
-    if type(function) is not FunctionType:
-        return False
-    owner: str = function.__globals__.get("__name__", "")
-    return owner.partition(".")[0] == package
+    return _HANDLING.isdisjoint(vars(thing)) and is_native(handler_below(type(thing)), package)

@@ -1,0 +1,85 @@
+"""Guards of the way that an action's request takes to its connection: a test must fail without each."""
+
+from tests.mutants.mutant import guard
+
+SHORT = "tests/http/test_short.py"
+WAY = "http/short.py"
+
+HTTP = (
+    guard(
+        "line_only_alone",
+        "other requests go the pool's way",
+        WAY,
+        "if ALONE not in request.extensions or len",
+        "if len",
+        SHORT,
+    ),
+    guard(
+        "line_one_server",
+        "a connection is used for its own server",
+        WAY,
+        " or not line.can_handle_request(request.url.origin):",
+        ":",
+        SHORT,
+    ),
+    guard("line_expired", "what has ended is not used", WAY, "None if line.has_expired() else line", "line", SHORT),
+    guard("line_mocked", "a mock is not left out", WAY, " or handler_of(self.outer) is not self.handler:", ":", SHORT),
+    guard(
+        "line_tracer",
+        "who puts a method in the pool's place sees each request",
+        WAY,
+        "    return handler_of(kind.__bases__[-1]) if ours else found\n",
+        "    return handler_of(kind.__bases__[-1]) if ours or issubclass(kind, _Short) else found\n",
+        SHORT,
+    ),
+    guard(
+        "line_passed_on",
+        "who waits gets the connection that is free",
+        WAY,
+        """            self._below.close()
+        finally:
+            self._pool.pass_on()
+""",
+        """            self._below.close()
+        finally:
+            pass
+""",
+        SHORT,
+    ),
+    guard(
+        "line_passed_on_after_failure",
+        "who waits gets the connection of a request that has failed",
+        WAY,
+        """        except BaseException:
+            self.pass_on()
+            raise
+""",
+        """        except BaseException:
+            raise
+""",
+        SHORT,
+    ),
+    guard(
+        "line_unavailable",
+        "a connection that another thread has taken sends the request the pool's way",
+        WAY,
+        """            response = line.handle_request(request)
+        except self.unavailable:
+""",
+        """            response = line.handle_request(request)
+        except StopIteration:
+""",
+        SHORT,
+    ),
+    guard(
+        "line_shielded", "a cancellation keeps no answer open", WAY, "CancelScope(shield=True)", "CancelScope()", SHORT
+    ),
+    guard(
+        "line_own",
+        "a transport of the caller's own stays as it is",
+        "http/guard.py",
+        'elif given.get("transport") is None:',
+        "else:",
+        SHORT,
+    ),
+)
