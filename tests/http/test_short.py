@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from samekey.http import short
@@ -16,7 +17,7 @@ from samekey.http.guard import build_client
 from samekey.http.library import library_named
 from samekey.http.onewrite import ALONE
 from tests.http.conftest import TRUST, prepared
-from tests.http.many import anyio_backend, asynchronous, built, serving
+from tests.http.many import ANSWER, anyio_backend, asynchronous, built, serving
 from tests.http.servers import PATIENCE, Peer, Server
 
 if TYPE_CHECKING:
@@ -106,6 +107,23 @@ async def test_so_does_a_task_with_a_single_pool(asynchronous: Library[Any, Any]
         assert (seen, server.opened) == ([], 1)
 
 
+@pytest.mark.anyio
+async def test_tasks_wait_for_a_single_connection(asynchronous: Library[Any, Any]) -> None:
+    limits = asynchronous.module.Limits(max_connections=1)
+    async with serving() as server, built(asynchronous, server.url, limits=limits) as client:
+        await client.send(request(client))
+        told = []
+
+        async def one() -> None:
+            told.append((await client.send(request(client))).status_code)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(20):
+                group.start_soon(one)
+        assert told == [201] * 20
+        assert server.most == 1
+
+
 def test_a_transport_of_the_callers_own_stays_as_it_is(build: Build, module: Any) -> None:
     with Server(answers) as server:
         client = build(server.url, transport=module.HTTPTransport(verify=TRUST))
@@ -148,6 +166,19 @@ def test_a_connection_that_the_server_ends_is_not_used_again(build: Build, handl
             pool = client._transport._pool
             while any(not (each.is_closed() or each.has_expired()) for each in pool.connections):
                 pass  # until its end has come
+
+
+@pytest.mark.parametrize("handler", [once, last])
+@pytest.mark.anyio
+async def test_nor_does_a_task_use_it(asynchronous: Library[Any, Any], handler: Callable[[Peer], None]) -> None:
+    with Server(handler) as server:
+        async with built(asynchronous, server.url) as client:
+            for number in range(1, 4):
+                assert (await client.send(request(client))).status_code == 200
+                assert (server.connections, len(server.requests)) == (number, number)
+                pool = client._transport.pools[0].transport._pool
+                while any(not (each.is_closed() or each.has_expired()) for each in pool.connections):
+                    await anyio.lowlevel.checkpoint()
 
 
 def test_nor_is_one_that_was_idle_for_too_long(build: Build, module: Any) -> None:
@@ -261,10 +292,16 @@ def test_who_puts_a_method_in_the_pools_place_sees_each_request(
     assert short.handler_below(type(pool)) is type(pool).__bases__[-1].handle_request  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("ends", [False, True])
 @pytest.mark.anyio
-async def test_a_cancellation_does_not_keep_an_answer_from_being_closed(asynchronous: Library[Any, Any]) -> None:
+async def test_a_cancellation_does_not_keep_an_answer_from_being_closed(
+    asynchronous: Library[Any, Any], ends: bool
+) -> None:
+    """Whether the connection is kept, or ended by this answer, which takes a moment."""
     async with serving() as server, built(asynchronous, server.url) as client:
         await client.send(request(client))
+        if ends:
+            server.answer = ANSWER.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
         pool = client._transport.pools[0].transport._pool
         seen = looks(pool)
         with anyio.CancelScope() as scope:
@@ -274,6 +311,7 @@ async def test_a_cancellation_does_not_keep_an_answer_from_being_closed(asynchro
             await response.aclose()
         assert (parts, seen) == ([b"ok"], [])
         assert not scope.cancelled_caught
-        assert [connection.is_idle() for connection in pool.connections] == [True]
+        assert [connection.is_closed() for connection in pool.connections] == [ends]
+        assert [connection.is_idle() for connection in pool.connections] == [not ends]
         await client.send(request(client))
-        assert (seen, server.opened) == ([], 1)
+        assert server.opened == 1 + ends

@@ -72,6 +72,26 @@ HTTP = (
         SHORT,
     ),
     guard(
+        "line_readable",
+        "what the server has ended is not used by a task",
+        "http/onewrite.py",
+        "return bool(poll.poll(0))",
+        "return poll is None",
+        SHORT,
+    ),
+    guard(
+        "line_task_passed_on",
+        "the task that waits gets the connection that is free",
+        WAY,
+        """        finally:
+            await self._pool.pass_on()
+""",
+        """        finally:
+            pass
+""",
+        SHORT,
+    ),
+    guard(
         "line_shielded", "a cancellation keeps no answer open", WAY, "CancelScope(shield=True)", "CancelScope()", SHORT
     ),
     guard(

@@ -10,11 +10,14 @@ For threads a second write costs next to nothing, and lets the server wake up wh
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+import select
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 ALONE: Final = "samekey_alone"
 """The extension of a request whose body is in memory, and which goes out as it is and once (see `Prepared.alone`)."""
+
+_poll: Final[Callable[[], Any] | None] = getattr(select, "poll", None)
 
 
 class OneWrite:
@@ -58,6 +61,7 @@ class _Stream:
         self._opener = opener
         self._below = below
         self._head = b""
+        self._socket: Any = None
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - httpcore's signature
         if self._opener.holding:
@@ -85,4 +89,20 @@ class _Stream:
         return _Stream(self._opener, await self._below.start_tls(*arguments, **options))
 
     def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable" and self._opener.holding:
+            return self._is_readable()
         return self._below.get_extra_info(info)
+
+    def _is_readable(self) -> bool:
+        """Whether the server has closed the connection, or sent what nobody has asked for.
+
+        anyio asks the system for all addresses of a connection each time that it is asked for its socket.
+        """
+        if self._socket is None:
+            self._socket = self._below.get_extra_info("socket")
+        descriptor = -1 if self._socket is None else self._socket.fileno()
+        if descriptor < 0 or _poll is None:
+            return bool(self._below.get_extra_info("is_readable"))
+        poll = _poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(0))

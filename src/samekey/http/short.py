@@ -14,12 +14,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
+import h11
 
 from samekey.http.native import handler_of, is_native
 from samekey.http.onewrite import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from typing import Self
 
 _KINDS: Final = frozenset({"ConnectionPool", "AsyncConnectionPool"})
 
@@ -98,11 +100,29 @@ class _Threads(_Short):
             pool._close_connections(closing)  # noqa: SLF001
 
 
+class _Unlocked:
+    """In place of the lock of a connection.
+
+    That guards a check and the change that follows, and tasks cannot come in between two lines; but asking for it takes a
+    turn of the loop, twice a request.
+    """
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """There is nothing to release."""
+
+
+_UNLOCKED: Final = _Unlocked()
+
+
 class _Tasks(_Short):
     async def handle_async_request(self, request: Any) -> Any:
         line = self._idle(request)
         if line is None:
             return await super().handle_async_request(request)  # type: ignore[misc]
+        line._state_lock = _UNLOCKED  # noqa: SLF001 (there is no public way to it)
         try:
             response = await line.handle_async_request(request)
         except self.unavailable:
@@ -110,7 +130,7 @@ class _Tasks(_Short):
         except BaseException:
             await self.pass_on()
             raise
-        response.stream = _AsyncBody(response.stream, self)
+        response.stream = _AsyncBody(response.stream, line, self)
         return response
 
     async def pass_on(self) -> None:
@@ -142,19 +162,29 @@ class _Body:
 class _AsyncBody:
     """The same for a loop; a cancellation does not keep it from being closed."""
 
-    def __init__(self, below: Any, pool: _Tasks) -> None:
+    def __init__(self, below: Any, line: Any, pool: _Tasks) -> None:
         self._below = below
+        self._line = line
         self._pool = pool
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._below.__aiter__()  # type: ignore[no-any-return]
 
     async def aclose(self) -> None:
-        with anyio.CancelScope(shield=True):
-            try:
+        try:
+            if _is_over(self._line):  # nothing is awaited then
                 await self._below.aclose()
-            finally:
-                await self._pool.pass_on()
+            else:
+                with anyio.CancelScope(shield=True):
+                    await self._below.aclose()
+        finally:
+            await self._pool.pass_on()
+
+
+def _is_over(line: Any) -> bool:
+    """Whether request and answer have come to their ends, and the connection can have the next."""
+    state = line._h11_state  # noqa: SLF001 (there is no public way to it)
+    return state.our_state is h11.DONE and state.their_state is h11.DONE
 
 
 @cache

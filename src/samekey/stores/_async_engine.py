@@ -68,9 +68,9 @@ class AsyncEngine(Database):
     # --- who uses it -----------------------------------------------------------------------------------------
 
     def _enter(self) -> _loops.Loop:
-        loop = _loops.current()
+        loop = _loops.current(self._loop)
         with self._guard:
-            if self._loop != loop:
+            if self._loop is not loop:
                 if self._inside and self._loop is not None and not self._loop.has_ended():
                     raise UsageError(
                         f"the store {self.files.shown} is in use by another event loop at this moment; open one store "
@@ -83,7 +83,7 @@ class AsyncEngine(Database):
 
     def _leave(self, loop: _loops.Loop) -> None:
         with self._guard:
-            if self._loop == loop:
+            if self._loop is loop:
                 self._inside -= 1
 
     # --- writing ---------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ class AsyncEngine(Database):
             self._due = True
 
     def _pump_late(self, loop: _loops.Loop, turns: int, until: float) -> None:
-        if self._loop != loop:
+        if self._loop is not loop:
             return
         try:
             self._due = False

@@ -42,49 +42,45 @@ class Loop(Protocol):
         """A waker for the task that runs now."""
 
 
-def current() -> Loop:
-    """The loop that runs now.
+def current(known: Loop | None = None) -> Loop:
+    """The loop that runs now: `known` itself, if it is that one.
 
     Raises:
         RuntimeError: none does.
     """
     trio = sys.modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_run():
-        return _Trio(trio.lowlevel.current_trio_token())
-    return _Asyncio(asyncio.get_running_loop())
+        token = trio.lowlevel.current_trio_token()
+        return known if type(known) is _Trio and known.token is token else _Trio(token)
+    running = asyncio.get_running_loop()
+    return known if type(known) is _Asyncio and known.running is running else _Asyncio(running)
 
 
 class _Asyncio:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Asyncio) and other._loop is self._loop
-
-    def __hash__(self) -> int:
-        return hash(self._loop)
+        self.running = loop
 
     def is_here(self) -> bool:
-        return asyncio._get_running_loop() is self._loop  # noqa: SLF001 - documented, for exactly this
+        return asyncio._get_running_loop() is self.running  # noqa: SLF001 - documented, for exactly this
 
     def has_ended(self) -> bool:
-        return self._loop.is_closed()
+        return self.running.is_closed()
 
     def soon(self, call: Callable[[], None]) -> None:
-        self._loop.call_soon(call)
+        self.running.call_soon(call)
 
     def soon_from_outside(self, call: Callable[[], None]) -> None:
         with suppress(RuntimeError):  # closed: nobody sleeps there any more
-            self._loop.call_soon_threadsafe(call)
+            self.running.call_soon_threadsafe(call)
 
     def waker(self) -> Waker:
         return _AsyncioWaker(self)
 
     def future(self) -> asyncio.Future[None]:
-        return self._loop.create_future()
+        return self.running.create_future()
 
     def later(self, seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
-        return self._loop.call_later(seconds, call)
+        return self.running.call_later(seconds, call)
 
 
 class _AsyncioWaker:
@@ -113,32 +109,26 @@ class _AsyncioWaker:
 
 class _Trio:
     def __init__(self, token: "trio.lowlevel.TrioToken") -> None:
-        self._token = token
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Trio) and other._token is self._token
-
-    def __hash__(self) -> int:
-        return hash(self._token)
+        self.token = token
 
     def is_here(self) -> bool:
         import trio
 
-        return trio.lowlevel.in_trio_run() and trio.lowlevel.current_trio_token() is self._token
+        return trio.lowlevel.in_trio_run() and trio.lowlevel.current_trio_token() is self.token
 
     def has_ended(self) -> bool:
         try:
-            self._token.run_sync_soon(_nothing)
+            self.token.run_sync_soon(_nothing)
         except _run_finished():
             return True
         return False
 
     def soon(self, call: Callable[[], None]) -> None:
-        self._token.run_sync_soon(call)
+        self.token.run_sync_soon(call)
 
     def soon_from_outside(self, call: Callable[[], None]) -> None:
         with suppress(_run_finished()):  # nobody sleeps there any more
-            self._token.run_sync_soon(call)
+            self.token.run_sync_soon(call)
 
     def waker(self) -> Waker:
         return _TrioWaker(self)
