@@ -114,8 +114,8 @@ ENGINE_GUARDS = (
         "engine_busy_sync",
         "a log that could not be emptied is not synced",
         ENGINE,
-        "if connection.execute(_sql.TRUNCATE).fetchone()[0]:",
-        "if connection.execute(_sql.TRUNCATE).fetchone() is None:",
+        "if connection.execute(_sql.TRUNCATE).fetchone()[0]:\n            raise",
+        "if connection.execute(_sql.TRUNCATE).fetchone() is None:\n            raise",
         HERE,
     ),
     guard(

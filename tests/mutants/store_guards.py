@@ -9,6 +9,7 @@ FILES = "tests/stores/test_files.py"
 REFUSALS = "tests/stores/test_refusals.py"
 LOG = "tests/stores/test_log.py"
 REST = "tests/stores/test_log_rest.py"
+EMPTYING = "tests/stores/test_emptying.py"
 HERE = "tests/mutants/test_store_guards.py"
 
 STORE = (
@@ -293,10 +294,50 @@ STORE = (
     guard(
         "log_rest_alone",
         "nobody writes meanwhile",
-        "stores/_database.py",
+        "stores/_emptying.py",
         'connection.execute("BEGIN IMMEDIATE")  # who',
         'connection.execute("BEGIN")  # who',
         REST,
+    ),
+    guard(
+        "log_rest_synced",
+        "a head that nobody has synced is, before what is behind the log goes",
+        "stores/_log.py",
+        "            os.fsync(descriptor)",
+        "            pass",
+        REST,
+    ),
+    guard(
+        "emptying_touch",
+        "a checkpoint beside writers begins on a log that has something to copy",
+        "stores/_emptying.py",
+        "            connection.execute(_sql.TOUCH).fetchall()\n",
+        "            pass\n",
+        EMPTYING,
+    ),
+    guard(
+        "emptying_touch_after_reader",
+        "nor does one that a reader was in the way of leave none",
+        "stores/_database.py",
+        "        if connection.execute(_sql.TRUNCATE).fetchone()[0]:\n            connection.execute(_sql.TOUCH)",
+        "        if connection.execute(_sql.TRUNCATE).fetchone()[0] > 1:\n            connection.execute(_sql.TOUCH)",
+        EMPTYING,
+    ),
+    guard(
+        "emptying_alone",
+        "one process at a time empties the log",
+        "stores/_emptying.py",
+        "self._alone.attempt() and ",
+        "",
+        EMPTYING,
+    ),
+    guard(
+        "emptying_dropped",
+        "a transaction that cannot be ended holds up nobody",
+        "stores/_emptying.py",
+        "if connection is not None and connection.in_transaction:",
+        "if connection is not None and self is None:",
+        EMPTYING,
     ),
     guard(
         "log_rest_ours",

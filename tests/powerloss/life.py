@@ -163,7 +163,7 @@ def whole_life(store: SQLiteStore, tell: Teller) -> None:
         three = claimed(store, "three", frozen_request=BIG)
     # As the keeper does it while there is work: the log is begun anew over what it held.
     with tell.emptying():
-        assert store._engine._empty_log_apart(False)
+        assert store._engine.emptier.empty(False)
     with tell.changing(durable=True):
         four = claimed(store, "four")
     with tell.changing(durable=False):
@@ -173,7 +173,7 @@ def whole_life(store: SQLiteStore, tell: Teller) -> None:
     # And once more: what is left behind it of the time before is cut off.
     length = log_of(store)
     with tell.emptying():
-        assert store._engine._empty_log_apart(False)
+        assert store._engine.emptier.empty(False)
     assert log_of(store) < length
     with tell.changing(durable=True):
         claimed(store, "over what was left")

@@ -146,7 +146,7 @@ async def test_a_settlement_after_the_log_was_emptied_does_not_sync_on_the_loop(
         row = record(store)  # type: ignore[arg-type]
         await store.claim(Claim(row))
         if by == "keeper":
-            await anyio.to_thread.run_sync(store._engine._empty_log_apart, False)
+            await anyio.to_thread.run_sync(store._engine.emptier.empty, False)
         elif by == "tidy":
             await store.tidy()
         else:
@@ -189,7 +189,7 @@ async def test_a_transaction_that_begins_again_does_not_sync_on_the_loop(tmp_pat
         def fails(_connection: Connection) -> None:
             if not begun:  # the first half of what the keeper may do just then
                 begun.append(True)
-                engine._lock_apart.leave_mark(UNDER_WAY)
+                engine.emptier.lock.leave_mark(UNDER_WAY)
                 apart = vfs.connect(read_write(store.location))
                 apart.execute(_sql.PASSIVE).fetchall()
                 apart.close()

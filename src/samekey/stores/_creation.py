@@ -22,7 +22,6 @@ from samekey.stores._errors import KEEP, NOTHING_SENT
 from samekey.stores._files import Files, read_small, refuse_unfit, reserve, write_durably
 
 SCHEMA: Final = 1
-APPLICATION_ID: Final = 0x534B_4559  # "SKEY"
 
 _CHECK: Final = "secret_check"
 _MARKER: Final = b"given\n"
@@ -80,7 +79,7 @@ def refuse_foreign(files: Files, connect: Connect) -> None:
 def _is_empty(connection: Connection, files: Files) -> bool:
     application: int = connection.execute("PRAGMA application_id").fetchone()[0]
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    if application == APPLICATION_ID:
+    if application == _sql.APPLICATION_ID:
         if version > SCHEMA:
             raise StoreFormatError(
                 f"{files.shown} was written by a newer samekey (schema {version}, this one reads {SCHEMA}), "
@@ -102,7 +101,7 @@ def _make_schema(connection: Connection) -> None:
     for statement in re.sub(r"^--.*\n", "", text, flags=re.MULTILINE).split("\n\n"):  # a trigger has more than one ";"
         if statement.strip():
             connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}").fetchall()
+    connection.execute(_sql.TOUCH).fetchall()
     connection.execute(f"PRAGMA user_version = {SCHEMA}").fetchall()
     connection.execute("COMMIT")
 

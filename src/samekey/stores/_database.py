@@ -12,16 +12,16 @@ from typing import Any, Final, TypeVar
 
 from samekey.errors import StoreError, StoreUnavailableError
 from samekey.stores import _sql
-from samekey.stores._connection import Connect, Connection, read_write
+from samekey.stores._connection import Connect, Connection
 from samekey.stores._creation import is_bound, open_database, refuse_foreign, settle_secret
+from samekey.stores._emptying import BUSY_MS, Emptier
 from samekey.stores._errors import NOTHING_SENT, from_os, from_sqlite
 from samekey.stores._files import Files, make_directory, refuse_unfit
 from samekey.stores._fork import forget_in_child, quiet_at_fork
 from samekey.stores._inodes import Inode, asker, inode_of
 from samekey.stores._jobs import Job
 from samekey.stores._keeper import Keeper
-from samekey.stores._locks import UNDER_WAY, FileLock
-from samekey.stores._log import cut_rest
+from samekey.stores._locks import FileLock
 from samekey.stores._sharing import run_all
 
 T = TypeVar("T")
@@ -31,9 +31,6 @@ MAX_SHARED: Final = 256
 
 _LAST_PATIENCE: Final = 2.0
 """Seconds to wait at the end of the process for a verb of another thread."""
-
-_KEEPER_BUSY_MS: Final = 100
-"""How long emptying the log waits for readers, while writers wait for it."""
 
 # Connections that a child inherited from the middle of a transaction, by the database's inode. They are the parent's:
 # never used, never closed, so never collected.
@@ -51,19 +48,17 @@ class Database:
         self._files_now = asker(files.database), asker(files.log), asker(files.index)
         self._connect = connect
         self._connection: Connection | None = None
-        self._apart: Connection | None = None
         self._given: bytes | None = None
         self._asked = self._keep = False
         self._lock = FileLock(files.lock)
-        self._lock_apart = FileLock(files.lock)
-        self.keeper = Keeper(self._empty_log_apart, self._rest)
+        self.emptier = Emptier(files, connect, lambda: (self._inode, self._log_inode))
+        self.keeper = Keeper(self.emptier.empty, self.emptier.rest)
         self._reset()
         forget_in_child(self)
         quiet_at_fork(self)
 
     def _reset(self) -> None:
         self._mutex = threading.Lock()
-        self._mutex_apart = threading.Lock()
         self._level = ""
         self._inode: Inode | None = None
         self._log_inode: Inode | None = None
@@ -75,23 +70,22 @@ class Database:
 
     def fork_locks(self) -> tuple[threading.Lock, ...]:
         """What threads hold while they are inside SQLite."""
-        return self._mutex, self._mutex_apart
+        return self._mutex, self.emptier.mutex
 
     def before_fork(self) -> None:
         """Closes the connections, so that SQLite in the child does not take the parent's locks for its own."""
         with suppress(sqlite3.Error):
             self._drop()
-        with suppress(sqlite3.Error):
-            self._drop_apart()
+        self.emptier.drop()
 
     def after_fork(self) -> None:
         """Leaves the parent what is the parent's; the next verb opens anew."""
-        left = [connection for connection in (self._connection, self._apart) if connection is not None]
+        left = [connection for connection in (self._connection, self.emptier.connection) if connection is not None]
         if left:
             _inherited.setdefault(self._inode, []).extend(left)
-        self._connection = self._apart = None
+        self._connection = None
         self._lock.abandon()
-        self._lock_apart.abandon()
+        self.emptier.after_fork()
         self.keeper.after_fork()
         self._reset()
 
@@ -194,7 +188,7 @@ class Database:
                     if self._connection is not None and self._lock.attempt():
                         self._lock.release()  # to the keeper, for its last look
                         self.keeper.stop()
-                        self._connection.execute(f"PRAGMA busy_timeout = {_KEEPER_BUSY_MS}").fetchall()
+                        self._connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}").fetchall()
                         if self._lock.attempt():
                             self._empty_and_drop()
             finally:
@@ -339,47 +333,5 @@ class Database:
 
     def _cut_log(self, connection: Connection) -> None:
         self._lock.leave_mark()
-        connection.execute(_sql.TRUNCATE).fetchall()
-
-    def _empty_log_apart(self, cut: bool) -> bool:  # noqa: FBT001 - the keeper asks by position
-        """The same on a connection of the keeper's own, so that callers go on. Returns whether it is empty.
-
-        Where it is not to be `cut`, the next commit begins it anew in its old length, and what it held before it was
-        last begun anew is gone.
-        """
-        if inode_of(self.files.database) != self._inode:
-            return True
-        with self._mutex_apart:
-            if self._apart is None:
-                apart = self._connect(read_write(self.files.database))
-                apart.execute(f"PRAGMA busy_timeout = {_KEEPER_BUSY_MS}").fetchall()
-                apart.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
-                self._apart = apart
-            self._lock_apart.leave_mark(UNDER_WAY)
-            self._apart.execute(_sql.PASSIVE).fetchall()  # most of the work, while writers go on
-            try:
-                self._lock_apart.acquire()
-                self._lock_apart.leave_mark()
-                if not cut:
-                    self._cut_rest(self._apart)
-                busy: int = self._apart.execute(_sql.TRUNCATE if cut else _sql.RESTART).fetchone()[0]
-            finally:
-                self._lock_apart.release()
-            return busy == 0
-
-    def _cut_rest(self, connection: Connection) -> None:
-        connection.execute("BEGIN IMMEDIATE")  # who does not know the lock file writes nothing now either
-        try:
-            cut_rest(self.files.log, self._log_inode)
-        finally:
-            connection.execute("ROLLBACK")
-
-    def _rest(self) -> None:
-        with self._mutex_apart:
-            self._drop_apart()
-            self._lock_apart.close()
-
-    def _drop_apart(self) -> None:
-        apart, self._apart = self._apart, None
-        if apart is not None:
-            apart.close()
+        if connection.execute(_sql.TRUNCATE).fetchone()[0]:
+            connection.execute(_sql.TOUCH).fetchall()  # why, `_emptying` says

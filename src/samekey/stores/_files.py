@@ -47,6 +47,11 @@ class Files:
         return self.database + ".lock"
 
     @property
+    def keeper(self) -> str:
+        """The lock of the one process that empties the log."""
+        return self.database + ".keeper"
+
+    @property
     def log(self) -> str:
         """SQLite's write-ahead log."""
         return self.database + "-wal"
@@ -123,6 +128,7 @@ def _refuse_tricks(files: Files, found: os.stat_result | None) -> None:
         )
     for path in (
         files.lock,
+        files.keeper,
         files.log,
         f"{files.database}-shm",
         f"{files.database}-journal",

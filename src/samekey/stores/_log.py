@@ -36,6 +36,7 @@ def cut_rest(path: str, inode: Inode | None) -> None:
             return
         end = _end(descriptor, found.st_size)
         if end < found.st_size:
+            os.fsync(descriptor)  # the head too, if it is of a program that syncs nothing
             os.ftruncate(descriptor, end)
     finally:
         os.close(descriptor)

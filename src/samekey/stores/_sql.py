@@ -23,6 +23,9 @@ completed_at IS NULL AND id IN (
 )
 """
 
+APPLICATION_ID: Final = 0x534B_4559  # "SKEY"
+"""By which a file is known as a store."""
+
 ROOM: Final = 1024
 """Bytes that a claim keeps free for its answer: most answers to a create, and the digests of its fields."""
 
@@ -115,6 +118,9 @@ SET_META: Final = "INSERT INTO meta (name, value) VALUES (?, ?)"
 TRUNCATE: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
 RESTART: Final = "PRAGMA wal_checkpoint(RESTART)"
 PASSIVE: Final = "PRAGMA wal_checkpoint(PASSIVE)"
+
+TOUCH: Final = f"PRAGMA application_id = {APPLICATION_ID}"
+"""Writes a page, as it is."""
 
 # In their order: the key's start and its end, statuses as ",a,b,", operation, actor, origin; the limit, -1 for none.
 # What is not asked for is NULL; no such column is.
