@@ -6,12 +6,16 @@ import functools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
+import httpx
+import httpx2
 import pytest
 
+import samekey
 from samekey.http import short
 from samekey.http.guard import build_client
 from samekey.http.library import library_named
@@ -252,6 +256,99 @@ def test_a_thread_that_was_faster_keeps_the_connection(build: Build, monkeypatch
         assert post(client) == 200
         assert taken == [True]
         assert len(server.requests) == 2
+
+
+def test_what_was_taken_is_out_of_the_reach_of_other_threads(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look at it and the send one could have closed it for another server, or because its time is over."""
+    with Server(answers) as server:
+        client = build(server.url)
+        post(client)
+        (connection,) = client._transport._pool.connections
+        line = connection._connection
+        usual, seen = line.handle_request, []
+
+        def look(sent: Any) -> Any:
+            seen.append((line.is_idle(), line.is_available(), line.has_expired(), line.is_closed()))
+            return usual(sent)
+
+        line._expire_at = 1e300
+        monkeypatch.setattr(line, "handle_request", look)
+        assert post(client) == 200
+        assert line.is_idle()
+    assert seen == [(False, False, False, False)]
+
+
+def test_more_connections_than_may_be_kept_are_closed(build: Build, module: Any) -> None:
+    with Server(answers) as server:
+        client = build(server.url, limits=module.Limits(max_keepalive_connections=1))
+        post(client)
+        response = client.send(request(client), stream=True)
+        post(client)  # on another one
+        assert server.connections == 2
+        response.close()
+        assert len(client._transport._pool.connections) == 1
+        assert post(client) == 200
+
+
+def talkative(peer: Peer) -> None:
+    """Answers the first request twice, the second time with what is no answer to anything."""
+    while peer.read_request():
+        more = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n" if len(peer.server.requests) == 1 else b""
+        peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok" + more)
+
+
+def test_an_answer_that_nobody_asked_for_is_not_the_next_ones(build: Build) -> None:
+    with Server(talkative) as server:
+        client = build(server.url)
+        assert [post(client) for _ in range(3)] == [200] * 3
+        assert server.connections == 2
+
+
+@pytest.mark.anyio
+async def test_nor_is_it_the_next_tasks(asynchronous: Library[Any, Any]) -> None:
+    with Server(talkative) as server:
+        async with built(asynchronous, server.url) as client:
+            assert [(await client.send(request(client))).status_code for _ in range(3)] == [200] * 3
+        assert server.connections == 2
+
+
+def test_a_pool_of_the_same_name_stays_as_it_is(module: Any) -> None:
+    kind = type("ConnectionPool", (type(module.HTTPTransport(verify=TRUST)._pool),), {"__module__": __name__})
+    transport = module.HTTPTransport(verify=TRUST)
+    transport._pool = kind()
+    short.install(transport)
+    assert type(transport._pool) is kind
+
+
+@pytest.mark.anyio
+async def test_a_cancellation_that_has_come_already_comes_before_the_first_byte(
+    asynchronous: Library[Any, Any],
+) -> None:
+    """Nothing was sent then, and the record says so."""
+    name = asynchronous.name
+    classes = {"httpx": httpx.AsyncClient, "httpx2": httpx2.AsyncClient}
+    operation = samekey.Operation("create_order", scope=("order",))
+    with Server(answers) as server:
+        async with samekey.AsyncClient(
+            server.url, window=timedelta(days=1), store="memory://", http=classes[name], verify=TRUST
+        ) as client:
+
+            async def act(order: int) -> None:
+                async with client.action(operation, scope={"order": order}) as action:
+                    await action.post("/orders", json={"order": order})
+
+            for order in range(3):
+                await act(order)
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await act(99)
+            assert scope.cancelled_caught
+            record = await client.record(operation, scope={"order": 99})
+            assert record is not None
+            assert record.status is samekey.Status.PENDING
+            assert len(server.requests) == 3
+            await act(99)
+            assert len(server.requests) == 4
 
 
 def test_what_was_put_in_a_connections_place_is_not_left_out(

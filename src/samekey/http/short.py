@@ -3,8 +3,8 @@
 A pool of httpcore makes an entry for each request, looks through its requests and connections when it comes and again
 when it goes, and makes its answer anew: a tenth of a whole POST, and for an event loop a turn more. With one connection,
 idle, of the same server, and nobody else who asks, all that leads to that connection. So the pools that we build take it at
-once. It has a lock of its own, by which it tells who was the faster, and its own word for "not available", after which
-the pool decides as ever; a request of any other kind, or at any other time, never comes here.
+once, under their lock. If it is not available after all, the pool decides as ever; a request of any other kind, or at any
+other time, never comes here.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
+import anyio.lowlevel
 import h11
 
 from samekey.http.native import handler_of, is_native
@@ -24,14 +25,21 @@ if TYPE_CHECKING:
     from typing import Self
 
 _KINDS: Final = frozenset({"ConnectionPool", "AsyncConnectionPool"})
+_CORES: Final = frozenset({"httpcore", "httpcore2"})
 
 
 def install(transport: Any) -> None:
     """Has a transport's pool take the short way; one that is not built as we know it stays as it is."""
     pool: Any = getattr(transport, "_pool", None)
     kind: Any = type(pool)
-    if kind.__name__ in _KINDS and vars(pool).keys() >= _KNOWN:
+    known = kind.__name__ in _KINDS and _core_of(kind) in _CORES
+    if known and vars(pool).keys() >= _KNOWN:
         pool.__class__ = _shortened(kind)
+
+
+def _core_of(kind: Any) -> str:
+    package: str = kind.__module__.partition(".")[0]
+    return package
 
 
 def handler_below(kind: type[Any]) -> Any:
@@ -64,8 +72,8 @@ class _Short:
 
     def _idle(self, request: Any) -> Any:
         """The connection to take, if there is one."""
-        connections = self._connections[:]  # other threads change it
-        if ALONE not in request.extensions or len(connections) != 1 or self._requests:
+        connections = self._connections
+        if len(connections) != 1 or self._requests:
             return None
         connection = connections[0]
         if type(connection) is not self.outer or handler_of(self.outer) is not self.handler:
@@ -73,12 +81,14 @@ class _Short:
         line = connection._connection  # noqa: SLF001 (there is no public way to it)
         if type(line) is not self.inner or not line.is_idle() or not line.can_handle_request(request.url.origin):
             return None
+        if line._h11_state.trailing_data[0]:  # noqa: SLF001
+            line._expire_at = 0.0  # noqa: SLF001 (the server has said more than it was asked: that answers nothing)
         return None if line.has_expired() else line
 
 
 class _Threads(_Short):
     def handle_request(self, request: Any) -> Any:
-        line = self._idle(request)
+        line = self._taken(request) if ALONE in request.extensions else None
         if line is None:
             return super().handle_request(request)  # type: ignore[misc]
         try:
@@ -91,9 +101,18 @@ class _Threads(_Short):
         response.stream = _Body(response.stream, self)
         return response
 
+    def _taken(self, request: Any) -> Any:
+        """The connection to take, if there is one, out of the reach of other threads."""
+        pool: Any = self
+        with pool._optional_thread_lock:  # noqa: SLF001 (it is one)
+            line = self._idle(request)
+            if line is not None:  # what is new is neither to be had nor to be closed, and takes a request
+                line._state, line._expire_at = type(line._state).NEW, None  # noqa: SLF001 (there is no public way to it)
+        return line
+
     def pass_on(self) -> None:
-        """The connection is free: whoever waits for one gets it."""
-        if self._requests:
+        """The connection is free: whoever waits for one gets it, and what there is too much of is closed."""
+        if self._requests or len(self._connections) > 1:
             pool: Any = self
             with pool._optional_thread_lock:  # noqa: SLF001 (it is one)
                 closing = pool._assign_requests_to_connections()  # noqa: SLF001
@@ -119,7 +138,11 @@ _UNLOCKED: Final = _Unlocked()
 
 class _Tasks(_Short):
     async def handle_async_request(self, request: Any) -> Any:
-        line = self._idle(request)
+        line = None
+        if ALONE in request.extensions:
+            # It comes at the next turn, which would be in the middle of the first write.
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            line = self._idle(request)
         if line is None:
             return await super().handle_async_request(request)  # type: ignore[misc]
         line._state_lock = _UNLOCKED  # noqa: SLF001 (there is no public way to it)
@@ -189,7 +212,7 @@ def _is_over(line: Any) -> bool:
 
 @cache
 def _shortened(kind: Any) -> type[Any]:
-    name = kind.__module__.partition(".")[0]
+    name = _core_of(kind)
     core: Any = sys.modules[name]
     loops = hasattr(kind, "handle_async_request")
     outer, inner = ("AsyncHTTPConnection", "AsyncHTTP11Connection") if loops else ("HTTPConnection", "HTTP11Connection")
