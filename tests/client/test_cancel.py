@@ -21,6 +21,8 @@ from tests.client.conftest import AT_ONCE, BODY, DAY, create_order
 
 MOST_POINTS = 400
 HALF_AN_ACTION = 10
+SHORTEST = 3
+"""Points of an action that goes the short way: its claim, its send, its answer."""
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -58,12 +60,18 @@ class Interrupted:
                 sent, step = error, self._coroutine.throw
 
 
-async def one_action(url: str, path: Path, order: int) -> None:
-    async with (
-        samekey.AsyncClient(url, window=DAY, store=path, retry=AT_ONCE, verify=False) as client,
-        client.action(create_order, scope={"order": order}) as action,
-    ):
+def client_of(url: str, path: Path) -> samekey.AsyncClient[Any]:
+    return samekey.AsyncClient(url, window=DAY, store=path, retry=AT_ONCE, verify=False)
+
+
+async def act(client: samekey.AsyncClient[Any], order: int | str) -> None:
+    async with client.action(create_order, scope={"order": order}) as action:
         await action.post("/orders", json=BODY)
+
+
+async def one_action(url: str, path: Path, order: int) -> None:
+    async with client_of(url, path) as client:
+        await act(client, order)
 
 
 async def status_of(url: str, path: Path, order: int) -> samekey.Status | None:
@@ -105,13 +113,25 @@ def leftovers() -> tuple[int, int]:
 
 
 async def check(
-    url: str, path: Path, server: FlakyServer, cancelled: Callable[..., Awaitable[bool]], faults: Any
+    url: str,
+    path: Path,
+    server: FlakyServer,
+    cancelled: Callable[..., Awaitable[bool]],
+    faults: Any,
+    *,
+    used: bool = False,
 ) -> int:
-    """Cancels at one point after the other, each with an action of its own; how many points there were."""
+    """Cancels at one point after the other, each with an action of its own; how many points there were.
+
+    With `used` its client has made two others before, so that the third goes the shortest way, and is closed afterwards.
+    """
     for at in range(1, MOST_POINTS):
-        server.script(*faults)
-        before = len(server.effects)
-        reached = await cancelled(one_action(url, path, at), at)
+        async with client_of(url, path) as client:
+            for number in range(2 * used):
+                await act(client, f"before {at}, {number}")
+            server.script(*faults)
+            before = len(server.effects)
+            reached = await cancelled(act(client, at) if used else one_action(url, path, at), at)
         server.script()
         left = await status_of(url, path, at)
         assert left is not samekey.Status.IN_FLIGHT, (
@@ -131,19 +151,20 @@ async def check(
 @pytest.mark.slow
 @pytest.mark.parametrize("faults", [(), (Fault.COMMIT_THEN_DROP,)], ids=["answered", "answer lost"])
 @pytest.mark.parametrize("how", ["asyncio, native", "asyncio, scope", "trio, scope"])
-def test_at_every_await_point(server: FlakyServer, path: Path, how: str, faults: tuple[Any, ...]) -> None:
+@pytest.mark.parametrize("used", [False, True], ids=["a new client", "a used one"])
+def test_at_every_await_point(server: FlakyServer, path: Path, how: str, faults: tuple[Any, ...], used: bool) -> None:
     backend, _, kind = how.partition(", ")
     cancelled = natively if kind == "native" else in_a_scope
     anyio.run(one_action, server.url, path, 0, backend=backend)
     before = leftovers()
 
     async def main() -> int:
-        points = await check(server.url, path, server, cancelled, faults)
+        points = await check(server.url, path, server, cancelled, faults, used=used)
         if backend == "asyncio":
             assert asyncio.all_tasks() == {asyncio.current_task()}
         return points
 
-    assert anyio.run(main, backend=backend) > HALF_AN_ACTION
+    assert anyio.run(main, backend=backend) > (SHORTEST if used else HALF_AN_ACTION)
     after = leftovers()
     assert after[0] <= before[0]
     assert after[1] <= before[1]
