@@ -128,6 +128,7 @@ async def test_enough_jobs_wait_for_no_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_work: int, enough: int
 ) -> None:
     async with gated(tmp_path) as (store, gate):
+        store._engine._clock = lambda: 0.0  # the turns are to be too many, not to take too long
         busy = [record(store, f"busy-{number}") for number in range(at_work)]  # type: ignore[arg-type]
         await together(*[partial(store.claim, Claim(row)) for row in busy])
         monkeypatch.setattr(_async_engine, "TURNS", 1_000_000_000)
