@@ -6,7 +6,7 @@ import os
 import struct
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,9 +14,10 @@ from samekey.stores import SQLiteStore, _emptying, _keeper, _sql
 from samekey.stores._connection import Connection, connect
 from samekey.stores._locks import FileLock
 from tests.stores.builders import claimed, done
+from tests.stores.watched import Watched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 INDEX = "import sys; sys.stdout.buffer.write(open(sys.argv[1], 'rb').read(136))"
@@ -27,25 +28,6 @@ def index_of(path: str) -> tuple[int, int]:
     """How many frames the log has, and how many of them are copied back."""
     index = subprocess.run([sys.executable, "-c", INDEX, f"{path}-shm"], capture_output=True, check=True).stdout
     return struct.unpack_from("=I", index, 16)[0], struct.unpack_from("=I", index, 96)[0]
-
-
-class Watched:
-    """A connection that tells what it is about to do."""
-
-    def __init__(self, inner: Connection, before: Callable[[str], None]) -> None:
-        self._inner = inner
-        self._before = before
-
-    @property
-    def in_transaction(self) -> bool:
-        return self._inner.in_transaction
-
-    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
-        self._before(sql)
-        return self._inner.execute(sql, parameters)
-
-    def close(self) -> None:
-        self._inner.close()
 
 
 class Told:
@@ -60,7 +42,7 @@ class Told:
         self.then.get(sql, lambda: None)()
 
     def connect(self, uri: str) -> Connection:
-        return Watched(connect(uri), self)
+        return Watched(uri, self)
 
 
 @pytest.fixture(autouse=True)

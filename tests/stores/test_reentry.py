@@ -6,41 +6,29 @@ import asyncio
 import gc
 import signal
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from samekey._core.verbs import Claim, Claimed
 from samekey.errors import StoreUnavailableError
 from samekey.stores import AsyncSQLiteStore, SQLiteStore
-from samekey.stores._connection import connect
 from tests.stores.builders import record, settlement
+from tests.stores.watched import Watched
 
 pytestmark = pytest.mark.timeout(60)  # without the guards they wait for themselves
 
 
-class Meanwhile:
+def meanwhile(uri: str, at: str, do: list[Callable[[], object]]) -> Watched:
     """A connection that does something at a statement, once, in the middle of a transaction."""
 
-    def __init__(self, uri: str, at: str, do: list[Callable[[], object]]) -> None:
-        self._inner = connect(uri)
-        self._at = at
-        self._do = do
+    def before(sql: str) -> None:
+        if sql.lstrip().startswith(at):
+            while do:
+                do.pop()()
 
-    @property
-    def in_transaction(self) -> bool:
-        return self._inner.in_transaction
-
-    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
-        if sql.lstrip().startswith(self._at):
-            while self._do:
-                self._do.pop()()
-        return self._inner.execute(sql, parameters)
-
-    def close(self) -> None:
-        self._inner.close()
+    return Watched(uri, before)
 
 
 @pytest.mark.parametrize("at", ["COMMIT", "INSERT INTO actions", "BEGIN"])
@@ -49,7 +37,7 @@ def test_a_signal_handler_that_writes_in_the_middle_of_a_write_is_refused_and_th
     tmp_path: Path, at: str, *, own: bool
 ) -> None:
     do: list[Callable[[], object]] = []
-    store = SQLiteStore(tmp_path / "samekey.db", _connect=lambda uri: Meanwhile(uri, at, do))
+    store = SQLiteStore(tmp_path / "samekey.db", _connect=lambda uri: meanwhile(uri, at, do))
     other = store if own else SQLiteStore(tmp_path / "samekey.db")
     for each in {store, other}:
         each.secret(None)
@@ -81,7 +69,7 @@ def test_a_signal_handler_that_writes_in_the_middle_of_a_write_is_refused_and_th
 def test_a_handler_that_closes_the_store_lets_the_write_go_on(tmp_path: Path) -> None:
     """As handlers of SIGTERM do, before they exit."""
     do: list[Callable[[], object]] = []
-    store = SQLiteStore(tmp_path / "samekey.db", _connect=lambda uri: Meanwhile(uri, "COMMIT", do))
+    store = SQLiteStore(tmp_path / "samekey.db", _connect=lambda uri: meanwhile(uri, "COMMIT", do))
     store.secret(None)
 
     def handler(*_: object) -> None:
@@ -102,7 +90,7 @@ def test_a_handler_that_closes_the_store_lets_the_write_go_on(tmp_path: Path) ->
 
 def test_a_handler_that_writes_while_the_store_is_closed_is_refused(tmp_path: Path) -> None:
     do: list[Callable[[], object]] = []
-    store = SQLiteStore(tmp_path / "samekey.db", _connect=lambda uri: Meanwhile(uri, "PRAGMA wal_checkpoint", do))
+    store = SQLiteStore(tmp_path / "samekey.db", _connect=lambda uri: meanwhile(uri, "PRAGMA wal_checkpoint", do))
     store.claim(Claim(record(store, "one")))
 
     def write() -> None:
@@ -118,7 +106,7 @@ def test_a_handler_that_writes_while_the_store_is_closed_is_refused(tmp_path: Pa
 
 def test_a_handler_that_interrupts_an_event_loops_store_is_refused_by_the_threads_store(tmp_path: Path) -> None:
     do: list[Callable[[], object]] = []
-    loops = AsyncSQLiteStore(tmp_path / "samekey.db", _connect=lambda uri: Meanwhile(uri, "INSERT INTO actions", do))
+    loops = AsyncSQLiteStore(tmp_path / "samekey.db", _connect=lambda uri: meanwhile(uri, "INSERT INTO actions", do))
     threads = SQLiteStore(tmp_path / "samekey.db")
     threads.secret(None)
     told: list[str] = []
@@ -142,7 +130,7 @@ def test_a_handler_that_interrupts_an_event_loops_store_is_refused_by_the_thread
 
 def test_a_store_that_is_collected_in_the_middle_of_a_write_waits_for_nobody(tmp_path: Path) -> None:
     do: list[Callable[[], object]] = []
-    store = SQLiteStore(tmp_path / "samekey.db", _connect=lambda uri: Meanwhile(uri, "COMMIT", do))
+    store = SQLiteStore(tmp_path / "samekey.db", _connect=lambda uri: meanwhile(uri, "COMMIT", do))
     forgotten = SQLiteStore(tmp_path / "samekey.db")
     row = record(forgotten, "forgotten")
     forgotten.claim(Claim(row))

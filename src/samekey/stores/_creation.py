@@ -101,7 +101,7 @@ def _make_schema(connection: Connection) -> None:
     for statement in re.sub(r"^--.*\n", "", text, flags=re.MULTILINE).split("\n\n"):  # a trigger has more than one ";"
         if statement.strip():
             connection.execute(statement)
-    connection.execute(_sql.TOUCH).fetchall()
+    connection.execute(_sql.SET_APPLICATION_ID).fetchall()
     connection.execute(f"PRAGMA user_version = {SCHEMA}").fetchall()
     connection.execute("COMMIT")
 

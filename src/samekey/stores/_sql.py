@@ -119,8 +119,9 @@ TRUNCATE: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
 RESTART: Final = "PRAGMA wal_checkpoint(RESTART)"
 PASSIVE: Final = "PRAGMA wal_checkpoint(PASSIVE)"
 
-TOUCH: Final = f"PRAGMA application_id = {APPLICATION_ID}"
-"""Writes a page, as it is."""
+SET_APPLICATION_ID: Final = f"PRAGMA application_id = {APPLICATION_ID}"
+TOUCH: Final = SET_APPLICATION_ID
+"""Writes a page of a store, and changes nothing."""
 
 # In their order: the key's start and its end, statuses as ",a,b,", operation, actor, origin; the limit, -1 for none.
 # What is not asked for is NULL; no such column is.
