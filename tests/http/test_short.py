@@ -49,8 +49,35 @@ def answers(peer: Peer) -> None:
         peer.answer()
 
 
-def request(client: Any, url: str = "/orders", *, alone: bool = True) -> Any:
-    return client.build_request("POST", url, content=b"{}", extensions={ALONE: True} if alone else {})
+class Follower:
+    """Who sends a request, and what that one is told of it."""
+
+    def __init__(self, *, fresh: bool = False, veto: BaseException | None = None) -> None:
+        self.fresh = fresh
+        self.veto = veto
+        self.told: list[Any] = []
+
+    def leaves_untraced(self) -> None:
+        self.told.append("leaves")
+        if self.veto is not None:
+            raise self.veto
+
+    def stays(self) -> None:
+        self.told.append("stays")
+
+    def head_failed(self, error: BaseException) -> None:
+        self.told.append(type(error).__name__)
+
+    def is_out(self) -> None:
+        self.told.append("is out")
+
+    def answered(self, status: int) -> None:
+        self.told.append(status)
+
+
+def request(client: Any, url: str = "/orders", *, alone: bool = True, follower: Follower | None = None) -> Any:
+    extensions = {ALONE: follower or Follower()} if alone else {}
+    return client.build_request("POST", url, content=b"{}", extensions=extensions)
 
 
 def post(client: Any, url: str = "/orders", *, alone: bool = True) -> int:

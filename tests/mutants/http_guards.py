@@ -3,6 +3,7 @@
 from tests.mutants.mutant import guard
 
 SHORT = "tests/http/test_short.py"
+TOLD = "tests/http/test_short_told.py"
 WAY = "http/short.py"
 
 HTTP = (
@@ -10,8 +11,8 @@ HTTP = (
         "line_only_alone",
         "other requests go the pool's way",
         WAY,
-        "line = self._taken(request) if ALONE in request.extensions else None",
-        "line = self._taken(request)",
+        "line = None if follower is None or follower.fresh else self._taken(request)\n        if line is None or follower is None:",
+        "line = self._taken(request)\n        if line is None:",
         SHORT,
     ),
     guard(
@@ -69,11 +70,11 @@ HTTP = (
         "line_passed_on",
         "who waits gets the connection that is free",
         WAY,
-        """            self._below.close()
+        """            self._line._response_closed()  # noqa: SLF001 (as above)
         finally:
             self._pool.pass_on()
 """,
-        """            self._below.close()
+        """            self._line._response_closed()  # noqa: SLF001 (as above)
         finally:
             pass
 """,
@@ -83,13 +84,8 @@ HTTP = (
         "line_passed_on_after_failure",
         "who waits gets the connection of a request that has failed",
         WAY,
-        """        except BaseException:
-            self.pass_on()
-            raise
-""",
-        """        except BaseException:
-            raise
-""",
+        "            self.pass_on()\n            raise\n",
+        "            raise\n",
         SHORT,
     ),
     guard(
@@ -133,6 +129,118 @@ HTTP = (
         "http/guard.py",
         'elif given.get("transport") is None:',
         "else:",
+        SHORT,
+    ),
+    guard(
+        "line_told_out",
+        "a request's body tells that it is out",
+        WAY,
+        "        self._follower.is_out()\n",
+        "",
+        TOLD,
+    ),
+    guard(
+        "line_head_failed",
+        "a head that was refused has not left",
+        WAY,
+        """            if not body.begun:
+                follower.head_failed(error)
+            if line""",
+        "            if line",
+        TOLD,
+    ),
+    guard(
+        "line_body_begun",
+        "what was begun is not called refused",
+        WAY,
+        """            if not body.begun:
+                follower.head_failed(error)
+            if line""",
+        """            follower.head_failed(error)
+            if line""",
+        TOLD,
+    ),
+    guard(
+        "line_vetoed",
+        "a connection whose request must not leave is free again",
+        WAY,
+        """            if line._state is type(line._state).NEW:  # noqa: SLF001 (it was not even asked)
+                line.close()
+""",
+        "",
+        TOLD,
+    ),
+    guard(
+        "line_fresh",
+        "a used connection is left alone if it will not do",
+        WAY,
+        "line = None if follower is None or follower.fresh else",
+        "line = None if follower is None else",
+        TOLD,
+    ),
+    guard(
+        "line_fresh_task",
+        "a used connection is left alone by a task if it will not do",
+        WAY,
+        "if follower is not None and not follower.fresh:",
+        "if follower is not None:",
+        TOLD,
+    ),
+    guard(
+        "line_logged",
+        "who reads httpcore's log gets it",
+        WAY,
+        " or self.log.isEnabledFor(logging.DEBUG):",
+        ":",
+        TOLD,
+    ),
+    guard(
+        "line_last_look",
+        "the short way has its last look",
+        "http/watch.py",
+        """        self._request.extensions.pop("trace", None)
+        self._leaves()
+""",
+        """        self._request.extensions.pop("trace", None)
+        self.sends += 1
+""",
+        TOLD,
+    ),
+    guard(
+        "line_alive",
+        "what the last look has stopped has not left",
+        "http/watch.py",
+        """        self.alive = True
+        self._request.extensions.pop("trace", None)
+        self._leaves()
+""",
+        """        self._request.extensions.pop("trace", None)
+        self._leaves()
+""",
+        TOLD,
+    ),
+    guard(
+        "line_stays",
+        "what has gone another way was sent once",
+        "http/watch.py",
+        "        self.sends -= 1\n",
+        "",
+        TOLD,
+    ),
+    guard(
+        "line_tracer_object",
+        "who puts a method on the pool itself sees each request",
+        "http/proof.py",
+        "        and _HANDLING.isdisjoint(vars(transport._pool))  # noqa: SLF001\n",
+        "",
+        SHORT,
+    ),
+    guard(
+        "line_proof_kept",
+        "a proof counts for what it was made of",
+        "http/proof.py",
+        "if all(map(is_, found, _native.get((client, transport, pool), _UNKNOWN))):",
+        "if (client, transport, pool) in _native:",
         SHORT,
     ),
 )

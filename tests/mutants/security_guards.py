@@ -40,7 +40,7 @@ SECURITY = (
         "short_way_handler",
         "a handler that is put on a transport counts",
         "http/proof.py",
-        "_HANDLING.isdisjoint(vars(thing)) and ",
+        "        and _HANDLING.isdisjoint(vars(chosen))\n        and _HANDLING.isdisjoint(vars(transport))\n",
         "",
         ANSWERS,
     ),

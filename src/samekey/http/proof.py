@@ -9,9 +9,10 @@ and an authentication flow or a hook may send another request object, which is n
 from __future__ import annotations
 
 from functools import cache
+from operator import is_
 from typing import TYPE_CHECKING, Any, Final
 
-from samekey.http.native import is_native
+from samekey.http.native import handler_of, is_native
 from samekey.http.pools import one_of
 from samekey.http.short import handler_below
 
@@ -28,12 +29,12 @@ def silence_proves(library: Library[Any, Any], client: Any, request: Any, auth: 
     return (
         request.extensions.get("trace") is trace
         and (auth is None or isinstance(auth, tuple) or type(auth) in _plain_auths(module))
-        and _SENDING.isdisjoint(vars(client))
-        and all(is_native(getattr(type(client), name), library.name) for name in _SENDING)
         and type(transport) in {module.HTTPTransport, module.AsyncHTTPTransport}
+        and _SENDING.isdisjoint(vars(client))
         and _HANDLING.isdisjoint(vars(chosen))
-        and _is_untouched(transport, library.name)
-        and _is_untouched(transport._pool, library.name.replace("httpx", "httpcore"))  # noqa: SLF001
+        and _HANDLING.isdisjoint(vars(transport))
+        and _HANDLING.isdisjoint(vars(transport._pool))  # noqa: SLF001
+        and _are_native(library.name, type(client), type(transport), type(transport._pool))  # noqa: SLF001
     )
 
 
@@ -47,6 +48,19 @@ def _plain_auths(module: Any) -> tuple[type[Any], ...]:
     return module.Auth, module.BasicAuth, module.NetRCAuth
 
 
-def _is_untouched(thing: Any, package: str) -> bool:
-    """Whether what handles requests is its package's own: in the class, and in no place before it."""
-    return _HANDLING.isdisjoint(vars(thing)) and is_native(handler_below(type(thing)), package)
+_native: Final[dict[tuple[Any, ...], tuple[Any, ...]]] = {}
+
+
+def _are_native(package: str, client: Any, transport: Any, pool: Any) -> bool:
+    """Whether what sends and handles requests is still the packages' own, in these classes and in all places before them."""
+    found = client.send, client._send_single_request, handler_of(transport), handler_below(pool)  # noqa: SLF001
+    if all(map(is_, found, _native.get((client, transport, pool), _UNKNOWN))):
+        return True  # what they were they are
+    *own, lowest = found
+    are = all(is_native(each, package) for each in own) and is_native(lowest, package.replace("httpx", "httpcore"))
+    if are:
+        _native[client, transport, pool] = found
+    return are
+
+
+_UNKNOWN: Final = (object(),)

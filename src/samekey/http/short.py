@@ -5,13 +5,17 @@ when it goes, and makes its answer anew: a tenth of a whole POST, and for an eve
 idle, of the same server, and nobody else who asks, all that leads to that connection. So the pools that we build take it at
 once, under their lock. If it is not available after all, the pool decides as ever; a request of any other kind, or at any
 other time, never comes here.
+
+Nor is there a trace on it, which takes httpcore an object and two calls for each thing that it has to tell: what is to be
+known is known here. Whoever reads httpcore's log lines gets them: then nothing goes the short way.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import anyio
 import anyio.lowlevel
@@ -52,6 +56,31 @@ def handler_below(kind: type[Any]) -> Any:
 _KNOWN: Final = frozenset({"_connections", "_requests", "_optional_thread_lock"})
 
 
+class Follower(Protocol):
+    """Who sends a request, as what its extension `ALONE` has (a `Watch`).
+
+    Attributes:
+        fresh: whether a used connection will not do.
+    """
+
+    fresh: bool
+
+    def leaves_untraced(self) -> None:
+        """It is about to leave. What this raises keeps it from that."""
+
+    def stays(self) -> None:
+        """It has not left after all, and goes another way, with its trace."""
+
+    def head_failed(self, error: BaseException) -> None:
+        """This was raised before its head was out."""
+
+    def is_out(self) -> None:
+        """It is out, and its answer is awaited."""
+
+    def answered(self, status: int) -> None:
+        """The head of its answer has come."""
+
+
 class _Short:
     """Mixed into the library's own kind of pool.
 
@@ -61,19 +90,21 @@ class _Short:
         handler: what the outer one handles a request with. If that is another now, somebody has put something in its place,
             such as a mock, and it must not be left out.
         unavailable: what the inner one raises when it is in use.
+        log: where httpcore says what it does.
     """
 
     outer: type[Any]
-    inner: type[Any]
+    inner: type[Any] | None
     handler: Any
     unavailable: type[Exception]
+    log: logging.Logger
     _connections: list[Any]
     _requests: list[Any]
 
     def _idle(self, request: Any) -> Any:
         """The connection to take, if there is one."""
         connections = self._connections
-        if len(connections) != 1 or self._requests:
+        if len(connections) != 1 or self._requests or self.log.isEnabledFor(logging.DEBUG):
             return None
         connection = connections[0]
         if type(connection) is not self.outer or handler_of(self.outer) is not self.handler:
@@ -88,17 +119,27 @@ class _Short:
 
 class _Threads(_Short):
     def handle_request(self, request: Any) -> Any:
-        line = self._taken(request) if ALONE in request.extensions else None
-        if line is None:
+        follower: Follower | None = request.extensions.get(ALONE)
+        line = None if follower is None or follower.fresh else self._taken(request)
+        if line is None or follower is None:
             return super().handle_request(request)  # type: ignore[misc]
+        body = request.stream = _Leaving(request.stream, follower)
         try:
+            follower.leaves_untraced()
             response = line.handle_request(request)
         except self.unavailable:
+            request.stream = body.below
+            follower.stays()
             return super().handle_request(request)  # type: ignore[misc]
-        except BaseException:
+        except BaseException as error:
+            if not body.begun:
+                follower.head_failed(error)
+            if line._state is type(line._state).NEW:  # noqa: SLF001 (it was not even asked)
+                line.close()
             self.pass_on()
             raise
-        response.stream = _Body(response.stream, self)
+        follower.answered(response.status)
+        response.stream = _Body(line, request, self)
         return response
 
     def _taken(self, request: Any) -> Any:
@@ -138,22 +179,30 @@ _UNLOCKED: Final = _Unlocked()
 
 class _Tasks(_Short):
     async def handle_async_request(self, request: Any) -> Any:
+        follower: Follower | None = request.extensions.get(ALONE)
         line = None
-        if ALONE in request.extensions:
+        if follower is not None and not follower.fresh:
             # It comes at the next turn, which would be in the middle of the first write.
             await anyio.lowlevel.checkpoint_if_cancelled()
             line = self._idle(request)
-        if line is None:
+        if line is None or follower is None:
             return await super().handle_async_request(request)  # type: ignore[misc]
         line._state_lock = _UNLOCKED  # noqa: SLF001 (there is no public way to it)
+        body = request.stream = _LeavingAsync(request.stream, follower)
         try:
+            follower.leaves_untraced()
             response = await line.handle_async_request(request)
         except self.unavailable:
+            request.stream = body.below
+            follower.stays()
             return await super().handle_async_request(request)  # type: ignore[misc]
-        except BaseException:
+        except BaseException as error:
+            if not body.begun:
+                follower.head_failed(error)
             await self.pass_on()
             raise
-        response.stream = _AsyncBody(response.stream, line, self)
+        follower.answered(response.status)
+        response.stream = _AsyncBody(line, request, self)
         return response
 
     async def pass_on(self) -> None:
@@ -165,19 +214,54 @@ class _Tasks(_Short):
             await pool._close_connections(closing)  # noqa: SLF001
 
 
+class _Leaving:
+    """A request's body, and who is told when it was handed over; httpcore begins with it when the head was."""
+
+    begun: bool = False
+
+    def __init__(self, below: Any, follower: Follower) -> None:
+        self.below = below
+        self._follower = follower
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.begun = True
+        yield from self.below
+        self._follower.is_out()
+
+
+class _LeavingAsync(_Leaving):
+    """The same for a loop. It is in memory, so nothing is awaited; and no generator, for which a loop keeps books."""
+
+    def __aiter__(self) -> Self:
+        self._parts = iter(self)
+        return self
+
+    async def __anext__(self) -> bytes:
+        for part in self._parts:
+            return part
+        raise StopAsyncIteration
+
+
 class _Body:
     """An answer's body; when it is closed, its connection is free."""
 
-    def __init__(self, below: Any, pool: _Threads) -> None:
-        self._below = below
+    _closed = False
+
+    def __init__(self, line: Any, request: Any, pool: _Threads) -> None:
+        self._line = line
+        self._request = request
         self._pool = pool
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._below)
+        parts: Iterator[bytes] = self._line._receive_response_body(self._request)  # noqa: SLF001 (there is no public way)
+        return parts
 
     def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         try:
-            self._below.close()
+            self._line._response_closed()  # noqa: SLF001 (as above)
         finally:
             self._pool.pass_on()
 
@@ -185,21 +269,27 @@ class _Body:
 class _AsyncBody:
     """The same for a loop; a cancellation does not keep it from being closed."""
 
-    def __init__(self, below: Any, line: Any, pool: _Tasks) -> None:
-        self._below = below
+    _closed = False
+
+    def __init__(self, line: Any, request: Any, pool: _Tasks) -> None:
         self._line = line
+        self._request = request
         self._pool = pool
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._below.__aiter__()  # type: ignore[no-any-return]
+        parts: AsyncIterator[bytes] = self._line._receive_response_body(self._request)  # noqa: SLF001 (as above)
+        return parts
 
     async def aclose(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         try:
             if _is_over(self._line):  # nothing is awaited then
-                await self._below.aclose()
+                await self._line._response_closed()  # noqa: SLF001 (as above)
             else:
                 with anyio.CancelScope(shield=True):
-                    await self._below.aclose()
+                    await self._line._response_closed()  # noqa: SLF001 (as above)
         finally:
             await self._pool.pass_on()
 
@@ -219,8 +309,14 @@ def _shortened(kind: Any) -> type[Any]:
     handler = handler_of(getattr(core, outer))
     members = {
         "outer": getattr(core, outer),
-        "inner": getattr(core, inner),
+        "inner": _if_known(getattr(core, inner)),
         "handler": staticmethod(handler) if is_native(handler, name) else None,
         "unavailable": core.ConnectionNotAvailable,
+        "log": logging.getLogger(f"{name}.http11"),
     }
     return type(kind.__name__, (_Tasks if loops else _Threads, kind), members)
+
+
+def _if_known(kind: type[Any]) -> type[Any] | None:
+    """A kind of connection, if it is built as we know it."""
+    return kind if {"_receive_response_body", "_response_closed"} <= vars(kind).keys() else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol
 
 
@@ -23,7 +23,7 @@ class Phase(Protocol):
     tls: bool
     answering: bool
     status: int
-    timeouts: dict[str, float]
+    timeouts: Mapping[str, float]
 
 
 _BY_NAME: Final = {

@@ -39,6 +39,7 @@ _SAY_SO: Final = (
     "InvalidURL",
 )
 _REFUSED_IN_FRONT: Final = (401, 407)
+_NAMES: Final = frozenset(TIMEOUTS)
 
 
 class Reused(Veto):
@@ -62,6 +63,7 @@ class Watch:
     Attributes:
         user_trace: the caller's own trace callback.
         timeouts: the time-outs of this attempt, in seconds.
+        fresh: whether a connection that was used before is refused.
         alive: whether there was any event.
         connected: whether a connection was opened for this attempt.
         tls: whether a TLS handshake was begun and not completed.
@@ -94,12 +96,12 @@ class Watch:
         self._request = request
         self._clock = clock
         self._not_after = not_after
-        self._fresh = fresh
+        self.fresh: bool = fresh
         self._alone = alone
         self._meanwhile = meanwhile
         self._before: Mapping[str, Any] = request.extensions
         self.user_trace: Any = self._before.get("trace")
-        self.timeouts: dict[str, float] = {}
+        self.timeouts: Mapping[str, float] = {}
 
     def begin(self, timeout: float | None, callback: Callable[..., Any] | None = None) -> Failure | None:
         """Hang the trace into the request and shorten its time-outs; a failure if it is too late already."""
@@ -111,19 +113,20 @@ class Watch:
         self._callback = callback or self
         self._request.extensions = {**self._before, "timeout": self.timeouts, "trace": self._callback}
         if self._alone:
-            self._request.extensions[ALONE] = True
+            self._request.extensions[ALONE] = self
         return None
 
     def again(self) -> None:
         """A used connection was refused and is closed now: the next one, or in the end any one."""
         self._reused += 1
-        self._fresh = self._reused < MAX_REUSED
+        self.fresh = self._reused < MAX_REUSED
         self.connected = False
 
     def end(self) -> None:
         """Take the trace out of the request."""
         # The response is a circle that holds on to these extensions; without them the watch goes at once.
         self._request.extensions.pop("trace", None)
+        self._request.extensions.pop(ALONE, None)
         self._request.extensions = self._before
         del self._callback
 
@@ -136,36 +139,61 @@ class Watch:
         if react is not None:
             react(self, name, info)
 
-    def _headers_start(self, name: str, info: Mapping[str, Any]) -> None:
-        if info["request"].method == b"CONNECT":
-            return
+    # --- what is seen: the trace tells it, or the short way, which has none -------------------------------------
+
+    def leaves_untraced(self) -> None:
+        """It is about to leave by the short way, which tells of it by the methods below."""
+        self.alive = True
+        self._request.extensions.pop("trace", None)
+        self._leaves()
+
+    def stays(self) -> None:
+        """It has not left that way after all, and goes another, which has a trace."""
+        self.sends -= 1
+        self._request.extensions["trace"] = self._callback
+
+    def _leaves(self, *, reused: bool = False) -> None:
+        """The last look."""
         # An authentication flow may answer a 401: that first send was refused in front, and is over.
         if self.sends and self.status not in _REFUSED_IN_FRONT:
             raise _SentTwice
-        if self._fresh and not self.connected and name.startswith("http11"):
+        if reused:
             raise Reused
         if self._clock() >= self._not_after:
             raise _TooLate
         self.sends += 1
         self.status = 0
 
-    def _headers_failed(self, _name: str, info: Mapping[str, Any]) -> None:
+    def head_failed(self, error: BaseException) -> None:
+        """Its head was not handed over whole."""
         # h11 refuses illegal fields before it returns a byte to write.
-        if type(info["exception"]).__name__ == "LocalProtocolError":
+        if type(error).__name__ == "LocalProtocolError":
             self._unwritten = True
 
-    def _awaiting(self, _name: str, info: Mapping[str, Any]) -> None:
-        if self._meanwhile is not None and info["request"].method != b"CONNECT":
+    def is_out(self) -> None:
+        """Its last byte was handed over."""
+        if self._meanwhile is not None:
             self._meanwhile()
 
-    def _answer(self, _name: str, info: Mapping[str, Any]) -> None:
+    def answered(self, status: int) -> None:
+        """The head of an answer has come."""
         self.answering = bool(self.sends)
+        self.status = status
+
+    def _headers_start(self, name: str, info: Mapping[str, Any]) -> None:
+        if info["request"].method != b"CONNECT":
+            self._leaves(reused=self.fresh and not self.connected and name.startswith("http11"))
+
+    def _headers_failed(self, _name: str, info: Mapping[str, Any]) -> None:
+        self.head_failed(info["exception"])
+
+    def _awaiting(self, _name: str, info: Mapping[str, Any]) -> None:
+        if info["request"].method != b"CONNECT":
+            self.is_out()
+
+    def _answer(self, _name: str, info: Mapping[str, Any]) -> None:
         # (version, status, …) in HTTP/1.1, (status, …) in HTTP/2
-        self.status = 0
-        for part in info["return_value"]:
-            if isinstance(part, int):
-                self.status = part
-                break
+        self.answered(next((part for part in info["return_value"] if isinstance(part, int)), 0))
         if self._alone and self.answering:  # and it is no proxy's answer to CONNECT, which comes before the request
             # httpcore sends nothing after this, and asks anew for each thing that it has to tell.
             self._request.extensions.pop("trace", None)
@@ -219,7 +247,10 @@ _REACTIONS: Final[dict[str, Callable[[Watch, str, Mapping[str, Any]], None]]] = 
 }
 
 
-def _shortened(timeouts: Mapping[str, float | None], limit: float) -> dict[str, float]:
+def _shortened(timeouts: Mapping[str, Any], limit: float) -> Mapping[str, float]:
+    given = timeouts.values()
+    if timeouts.keys() == _NAMES and None not in given and max(given) <= limit:
+        return timeouts
     shortened = {}
     for name in TIMEOUTS:
         value = timeouts.get(name)

@@ -82,7 +82,7 @@ def decode(row: Sequence[Any]) -> Record:
 
 def mapping_text(mapping: Mapping[str, str]) -> str:
     """Names and texts as JSON."""
-    text = '","'.join([f'{name}":"{text}' for name, text in mapping.items()])
+    text = '","'.join(map('":"'.join, mapping.items()))
     # Nothing to escape: no quotation mark but those just put in.
     if text.isascii() and text.isprintable() and "\\" not in text and text.count('"') == 4 * len(mapping) - 2:
         return f'{{"{text}"}}'
