@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field
 from functools import lru_cache, partial
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -31,8 +32,8 @@ MAX_DEPTH: Final = 100
 """Deepest JSON that is taken by its meaning. Fixed, so that the same body is read alike from any depth of the stack."""
 
 _REMEMBERED: Final = 1024
-_SHORT: Final = 64
-"""Texts up to this length are remembered with their digests: a script's requests have most of them in common."""
+_SHORT: Final = 4096
+"""Of bodies up to this length, the fields are remembered with their digests: a script's requests have most of them in common."""
 
 
 Digester = Callable[[str], str]
@@ -133,12 +134,13 @@ def fingerprint(secret: bytes, request: Outgoing, content: Content, volatile: It
 
 
 def _fields(secret: bytes, request: Outgoing, kind: str, value: Any) -> dict[str, str]:
-    digest = _digester(secret)
     fields = dict(_head_fields(secret, request.method, request.url))
     if kind == "json":
-        _json_fields("", value, digest, fields)
-    elif kind in {"form", "multipart"}:
-        _form_fields(value, digest, fields)
+        short = len(request.body or b"") <= _SHORT
+        _json_fields("", value, (_remembering if short else _digester)(secret), fields)
+        return fields if len(fields) <= _FULL else dict(islice(fields.items(), _FULL))
+    if kind in {"form", "multipart"}:
+        _form_fields(value, _digester(secret), fields)
     return fields
 
 
@@ -178,8 +180,12 @@ def _digester(secret: bytes) -> Digester:
         copy.update(text.encode("utf-8", "surrogatepass"))
         return copy.hexdigest()
 
-    remembered = lru_cache(maxsize=_REMEMBERED)(digest)
-    return lambda text: remembered(text) if len(text) <= _SHORT else digest(text)
+    return digest
+
+
+@lru_cache(maxsize=8)
+def _remembering(secret: bytes) -> Digester:
+    return lru_cache(maxsize=_REMEMBERED)(_digester(secret))
 
 
 def volatile_looking(content: Content, pointers: Iterable[str]) -> list[str]:
@@ -195,24 +201,25 @@ def volatile_looking(content: Content, pointers: Iterable[str]) -> list[str]:
 
 
 def _json_fields(prefix: str, value: Any, digest: Digester, fields: dict[str, str]) -> None:
-    """Digests the leaves, depth first by name. Empty objects and arrays are leaves."""
+    """Digests the leaves, depth first by name, some more than `MAX_FIELDS` if there are. Empty objects and arrays are leaves."""
+    if len(fields) >= _FULL:
+        return
     named = type(value) is dict
     if not value or not (named or type(value) is list):
         fields[prefix] = digest(f"s{value}" if isinstance(value, str) else repr(value))
         return
-    names: Iterable[Any] = sorted(value) if named else range(len(value))
-    for name in names:
-        if len(fields) >= _FULL:
-            return
+    items: Iterable[tuple[Any, Any]] = sorted(value.items())[:MAX_FIELDS] if named else enumerate(value[:MAX_FIELDS])
+    for name, item in items:
         pointer = f"{prefix}/{name}"
         if named and ("~" in name or "/" in name):
             pointer = prefix + pointer_of(name)
-        item = value[name]
         kind = type(item)
-        if kind is dict or kind is list:
+        if kind is str:
+            fields[pointer] = digest(f"s{item}")
+        elif kind is dict or kind is list:
             _json_fields(pointer, item, digest, fields)
         else:
-            fields[pointer] = digest(f"s{item}" if kind is str else repr(item))
+            fields[pointer] = digest(repr(item))
 
 
 def _form_fields(pairs: list[tuple[str, str]], digest: Digester, fields: dict[str, str]) -> None:
