@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, quote_plus
 from samekey._core.jsonplaces import UNREADABLE, members, skip
 from samekey._core.reading import is_json
 from samekey.errors import StoreFormatError, UsageError
+from samekey.http.headers import put_last
 
 if TYPE_CHECKING:
     from samekey._core.model import Outgoing
@@ -125,11 +126,10 @@ def write(library: Library[Any, Any], profile: Profile, request: Any, key: str, 
     name, value = profile.key_header, profile.carried(key)
     match profile.carrier:
         case "header":
-            _set(request, name, value)
+            put_last(request.headers, name, value)
             if profile.first_sent_header and first_sent is not None:
-                _set(
-                    request, profile.first_sent_header, format_datetime(first_sent.replace(microsecond=0), usegmt=True)
-                )
+                sent = format_datetime(first_sent.replace(microsecond=0), usegmt=True)
+                put_last(request.headers, profile.first_sent_header, sent)
             return request
         case "query":
             # As text: the library's own way writes the caller's parameters anew, in another spelling.
@@ -151,13 +151,6 @@ def write_stamp(library: Library[Any, Any], stamp: str, request: Any, key: str) 
 
 def _with_field(text: bytes, name: str, value: str) -> bytes:
     return b"&".join(filter(None, (text, f"{quote_plus(name)}={quote_plus(value)}".encode())))
-
-
-def _set(request: Any, name: str, value: str) -> None:
-    # Taken out first, where an earlier send left it: it goes last again, so that no byte differs.
-    if name in request.headers:
-        del request.headers[name]
-    request.headers[name] = value
 
 
 def _with_body(library: Library[Any, Any], request: Any, body: bytes) -> Any:

@@ -16,6 +16,7 @@ from samekey._core.model import Outgoing
 from samekey._core.values import fixed
 from samekey.http import checks
 from samekey.http.body import MAX_FROZEN_BYTES, UNBUILDABLE
+from samekey.http.headers import put_last
 from samekey.http.proof import silence_proves
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _pour(module: Any, mould: _Mould, method: str, body: bytes, timeouts: dict[s
         extensions={"timeout": timeouts},
     )
     request._content = body  # noqa: SLF001 (what `read()` leaves there, after a long look at the stream)
-    request.headers["Content-Length"] = str(len(body))
+    put_last(request.headers, "Content-Length", str(len(body)))
     request.headers.encoding = "ascii"
     return request
 
