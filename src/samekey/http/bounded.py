@@ -111,6 +111,7 @@ class _Answer:
     """
 
     def __init__(self, module: Any, response: Any, most: int, *, asynchronous: bool) -> None:
+        self._module = module
         self._response = response
         self._left = most
         self._parts: list[bytes] = []
@@ -129,9 +130,18 @@ class _Answer:
 
     def leave(self) -> None:
         """Puts it where the library's own `read()` would."""
-        content = self._response._content = b"".join(self._parts)  # noqa: SLF001 (there is no public way to it)
+        response = self._response
+        content = response._content = b"".join(self._parts)  # noqa: SLF001 (there is no public way to it)
         if self.plain:
-            self._response._num_bytes_downloaded = len(content)  # noqa: SLF001 (the same)
+            response._num_bytes_downloaded = len(content)  # noqa: SLF001 (the same)
+        if getattr(response.stream, "_response", None) is response:
+            # httpx's stream and response hold each other, and all that belongs to the attempt, until the next collection.
+            response.stream = _nothing_more(self._module)
+
+
+@cache
+def _nothing_more(module: Any) -> Any:
+    return module.ByteStream(b"")
 
 
 class _Pieces:
