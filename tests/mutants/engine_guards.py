@@ -230,4 +230,12 @@ ENGINE_GUARDS = (
         "        except BaseException:\n            raise\n",
         SHARED,
     ),
+    guard(
+        "engine_settles_under_a_shield",
+        "what a cancellation has interrupted is written down before it goes on",
+        "_drivers/async_.py",
+        "with CancelScope(shield=True) if shielded else nullcontext():",
+        "with nullcontext():",
+        "tests/client/test_cancel.py",
+    ),
 )

@@ -1,6 +1,7 @@
 """Performs the core's steps, one after the other, on the event loop of the calling task."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import Any, TypeVar, assert_never
 
 from anyio import CancelScope
@@ -30,7 +31,7 @@ async def drive(step: Step, ports: AsyncPorts) -> Done:
             try:
                 if not course.goes_on():
                     break
-                course.performed(await _perform(course.step, ports))
+                course.performed(await _perform(course.step, ports, shielded=course.was_interrupted))
             except GeneratorExit:
                 raise  # nobody can wait here any more
             except BaseException as error:  # noqa: BLE001 - the truth is written down, then it goes on
@@ -44,7 +45,7 @@ async def drive(step: Step, ports: AsyncPorts) -> Done:
     return done
 
 
-async def _perform(step: Step, ports: AsyncPorts) -> Step:
+async def _perform(step: Step, ports: AsyncPorts, *, shielded: bool) -> Step:
     store, now = ports.store, ports.clock.now
     match step:
         case Send():
@@ -56,7 +57,8 @@ async def _perform(step: Step, ports: AsyncPorts) -> Step:
             ports.claimed(step, claimed)
             return step.next(claimed, now())
         case Settle():
-            with CancelScope(shield=True):
+            # Cancelled in here it is done once more, and shielded: a scope for each takes longer than all that it guards.
+            with CancelScope(shield=True) if shielded else nullcontext():
                 settled = await _ask(ports, store.settle, step.settlement)
             return step.next(settled, now())
         case Renew():
