@@ -98,30 +98,24 @@ class AsyncEngine(Groundwork[AsyncStore, AsyncClock, ClientT, ResponseT]):
                     not_settled(error)
 
     async def _drive(self, step: Step, task: Task) -> tuple[Done, AsyncPorts]:
-        async def send(step: Send) -> Exchange[ResponseT]:
-            request, how = self._request(step, task, ports)
-            with tracing.attempt(step) as span:
-                sent = await exchange_async(self.library, self.http, request, **how)
-                span.brought(sent.reply, sent.failure, sent.error)
-            return sent
-
-        async def ask(record: Record) -> LookedUp:
-            return await look_up_async(
-                task.terms.operation, self.lookup, self.http, self.library, record, self.clock.wall()
-            )
-
         ports = AsyncPorts(
             store=self.store,
             clock=self.clock,
             budget=self._budget(task),
             unfinished=self.unfinished,
-            send=send,
-            look_up=ask,
+            task=task,
+            send=self._attempt,
+            look_up=self._look_up,
         )
-        done = await drive(step, ports)
-        ports.send = _ended  # the closure has the ports: without this circle all of it goes at once
-        return done, ports
+        return await drive(step, ports), ports
 
+    async def _attempt(self, step: Send, ports: AsyncPorts) -> Exchange[ResponseT]:
+        request, how = self._request(step, ports)
+        with tracing.attempt(step) as span:
+            sent = await exchange_async(self.library, self.http, request, **how)
+            span.brought(sent.reply, sent.failure, sent.error)
+        return sent
 
-async def _ended(_step: Send) -> Exchange[Any]:
-    raise AssertionError("the action has ended")  # pragma: no cover
+    async def _look_up(self, record: Record, ports: AsyncPorts) -> LookedUp:
+        operation = ports.task.terms.operation
+        return await look_up_async(operation, self.lookup, self.http, self.library, record, self.clock.wall())

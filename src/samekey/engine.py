@@ -98,28 +98,24 @@ class Engine(Groundwork[Store, Clock, ClientT, ResponseT]):
                     not_settled(error)
 
     def _drive(self, step: Step, task: Task) -> tuple[Done, Ports]:
-        def send(step: Send) -> Exchange[ResponseT]:
-            request, how = self._request(step, task, ports)
-            with tracing.attempt(step) as span:
-                sent = exchange(self.library, self.http, request, **how)
-                span.brought(sent.reply, sent.failure, sent.error)
-            return sent
-
-        def ask(record: Record) -> LookedUp:
-            return look_up(task.terms.operation, self.lookup, self.http, self.library, record, self.clock.wall())
-
         ports = Ports(
             store=self.store,
             clock=self.clock,
             budget=self._budget(task),
             unfinished=self.unfinished,
-            send=send,
-            look_up=ask,
+            task=task,
+            send=self._attempt,
+            look_up=self._look_up,
         )
-        done = drive(step, ports)
-        ports.send = _ended  # the closure has the ports: without this circle all of it goes at once
-        return done, ports
+        return drive(step, ports), ports
 
+    def _attempt(self, step: Send, ports: Ports) -> Exchange[ResponseT]:
+        request, how = self._request(step, ports)
+        with tracing.attempt(step) as span:
+            sent = exchange(self.library, self.http, request, **how)
+            span.brought(sent.reply, sent.failure, sent.error)
+        return sent
 
-def _ended(_step: Send) -> Exchange[Any]:
-    raise AssertionError("the action has ended")  # pragma: no cover
+    def _look_up(self, record: Record, ports: Ports) -> LookedUp:
+        operation = ports.task.terms.operation
+        return look_up(operation, self.lookup, self.http, self.library, record, self.clock.wall())

@@ -44,6 +44,7 @@ ResponseT = TypeVar("ResponseT")
 LEASE_MARGIN_SECONDS: Final = 30.0
 """How much longer than an attempt a lease is, where the store does not say: for the settlement and a slow disk."""
 
+_NONE: Final[frozenset[str]] = frozenset()
 WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -251,9 +252,9 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
         budget = task.terms.budget
         return BUDGETS.budget(task.prepared.outgoing.origin, budget.ratio, budget.per_second) if budget else None
 
-    def _request(self, step: Send, task: Task, books: Books) -> tuple[Any, dict[str, Any]]:
+    def _request(self, step: Send, books: Books) -> tuple[Any, dict[str, Any]]:
         """The request of an attempt, and how it is to be exchanged."""
-        prepared, operation = task.prepared, task.terms.operation
+        prepared, operation = books.task.prepared, books.task.terms.operation
         request = prepared.request
         if step.frozen is not None:
             request = thaw(self.library, self.http, step.frozen, prepared=prepared)
@@ -307,7 +308,7 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
             freeze=self.freeze,
             correlation_id=correlation_id,
             trace_context=tracing.context(),
-            unsent=frozenset(self.unfinished.unsent) if self.unfinished.unsent else frozenset(),
+            unsent=frozenset(self.unfinished.unsent) if self.unfinished.unsent else _NONE,
             recovering=recovering,
         )
 

@@ -8,7 +8,7 @@ import pytest
 
 from samekey.http.headers import put_last
 
-FIELDS = (
+FIELDS: tuple[list[tuple[bytes, bytes]], ...] = (
     [],
     [(b"Host", b"shop.example"), (b"Accept", b"*/*")],
     [(b"x-key", b"1"), (b"Accept", b"*/*")],

@@ -106,21 +106,18 @@ def _ports(world: World, process: Process, action: str, request: Outgoing) -> Po
     """What the driver of this process asks: the verbs of the store, the clock, the network."""
     clock: Any = DriverClock(world, process)
 
-    def send(step: Send) -> Exchange:
+    def send(step: Send, ports: Books) -> Exchange:
         return _send(world, process, action, request, step, ports)
 
-    def look_up(_record: Record) -> LookedUp:
+    def look_up(_record: Record, _ports: Books) -> LookedUp:
         return _look_up(world, action)
 
     store: Any = ProcessStore(world, process)
     kept: Any = {"budget": None, "unfinished": process.unfinished}
-    ports: Ports | AsyncPorts
     if process.asynchronous:
         kept |= {"send": awaitable(send), "look_up": awaitable(look_up)}
-        ports = AsyncPorts(store=AsyncStore(store), clock=AsyncClock(clock), **kept)  # type: ignore[arg-type] # verbs enough
-    else:
-        ports = Ports(store=store, clock=clock, send=send, look_up=look_up, **kept)
-    return ports
+        return AsyncPorts(store=AsyncStore(store), clock=AsyncClock(clock), **kept)  # type: ignore[arg-type] # verbs enough
+    return Ports(store=store, clock=clock, send=send, look_up=look_up, **kept)
 
 
 def _drive(process: Process, step: Step, ports: Ports | AsyncPorts) -> Done:

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -75,11 +75,14 @@ class Fingerprint:
         digest: scheme, colon, 32 hex digits.
     """
 
-    __slots__ = ("_fields", "_make", "digest")
+    __slots__ = ("_fields", "_kind", "_request", "_secret", "_value", "digest")
 
-    def __init__(self, digest: str, make: Callable[[], Mapping[str, str]]) -> None:
+    def __init__(self, digest: str, secret: bytes, request: Outgoing, kind: str, value: Any) -> None:
         self.digest: str = digest
-        self._make = make
+        self._secret = secret
+        self._request = request
+        self._kind = kind
+        self._value = value
         self._fields: Mapping[str, str] | None = None
 
     def __repr__(self) -> str:
@@ -98,7 +101,7 @@ class Fingerprint:
     def fields(self) -> Mapping[str, str]:
         """JSON pointers, "method" and "url" → 8-byte digests in hex. Made when first asked for: few need them."""
         if self._fields is None:
-            self._fields = self._make()
+            self._fields = _fields(self._secret, self._request, self._kind, self._value)
         return self._fields
 
 
@@ -130,7 +133,7 @@ def fingerprint(secret: bytes, request: Outgoing, content: Content, volatile: It
         text = value if isinstance(value, bytes) else str(value).encode()
     head = f"fingerprint\0{request.method}\n{request.url}\n{content.kind}\n".encode()
     digest = mac(secret, head + text)[:16].hex()
-    return Fingerprint(f"{SCHEME}:{digest}", partial(_fields, secret, request, content.kind, value))
+    return Fingerprint(f"{SCHEME}:{digest}", secret, request, content.kind, value)
 
 
 def _fields(secret: bytes, request: Outgoing, kind: str, value: Any) -> dict[str, str]:

@@ -50,7 +50,7 @@ async def _perform(step: Step, ports: AsyncPorts, *, shielded: bool) -> Step:
     match step:
         case Send():
             ports.begin_attempt()
-            ports.attempted(await ports.send(step))
+            ports.attempted(await ports.send(step, ports))
             return step.next(ports.answer, now())
         case Reservation():
             claimed = await _ask(ports, store.claim, step.claim)
@@ -72,7 +72,7 @@ async def _perform(step: Step, ports: AsyncPorts, *, shielded: bool) -> Step:
             return step.next(await _ask(ports, _waited, ports, step), now())
         case LookUp():
             await ports.clock.sleep(step.seconds)
-            return step.next(await ports.look_up(step.record), now())
+            return step.next(await ports.look_up(step.record, ports), now())
         case Done():
             return step
         case _:

@@ -39,6 +39,7 @@ class Books:
         clock: reads time.
         budget: the origin's retry budget; None for none.
         unfinished: what is still to be written.
+        task: what `send` and `look_up` go by.
         sent: what the last attempt brought.
         interruption: what interrupted that attempt (Ctrl-C, exit, a cancellation), if anything did.
         attempting: whether the attempt was begun; set by `send` when all is ready for it.
@@ -49,6 +50,7 @@ class Books:
     clock: Clocks
     budget: Budget | None
     unfinished: Unfinished
+    task: Any = None
     sent: Sent | None = None
     interruption: BaseException | None = None
     attempting: bool = False
@@ -135,8 +137,8 @@ class Ports(Books):
 
     store: Store
     clock: Clock
-    send: Callable[[Send], Sent]
-    look_up: Callable[[Record], LookedUp]
+    send: Callable[[Send, "Ports"], Sent]
+    look_up: Callable[[Record, "Ports"], LookedUp]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -145,8 +147,8 @@ class AsyncPorts(Books):
 
     store: AsyncStore
     clock: AsyncClock
-    send: Callable[[Send], Awaitable[Sent]]
-    look_up: Callable[[Record], Awaitable[LookedUp]]
+    send: Callable[[Send, "AsyncPorts"], Awaitable[Sent]]
+    look_up: Callable[[Record, "AsyncPorts"], Awaitable[LookedUp]]
 
 
 def had_succeeded(label: str) -> str:

@@ -45,7 +45,7 @@ def _perform(step: Step, ports: Ports) -> Step:
     match step:
         case Send():
             ports.begin_attempt()
-            ports.attempted(ports.send(step))
+            ports.attempted(ports.send(step, ports))
             return step.next(ports.answer, now())
         case Reservation():
             claimed = _ask(ports, store.claim, step.claim)
@@ -64,7 +64,7 @@ def _perform(step: Step, ports: Ports) -> Step:
             return step.next(_ask(ports, _waited, ports, step), now())
         case LookUp():
             ports.clock.sleep(step.seconds)
-            return step.next(ports.look_up(step.record), now())
+            return step.next(ports.look_up(step.record, ports), now())
         case Done():
             return step
         case _:

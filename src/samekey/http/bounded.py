@@ -134,7 +134,7 @@ class _Answer:
         content = response._content = b"".join(self._parts)  # noqa: SLF001 (there is no public way to it)
         if self.plain:
             response._num_bytes_downloaded = len(content)  # noqa: SLF001 (the same)
-        if getattr(response.stream, "_response", None) is response:
+        if hasattr(response.stream, "_response"):
             # httpx's stream and response hold each other, and all that belongs to the attempt, until the next collection.
             response.stream = _nothing_more(self._module)
 

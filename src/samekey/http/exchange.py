@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -100,15 +100,7 @@ async def exchange_async(
 ) -> Exchange[T]:
     """As `exchange`, for an asynchronous client. A cancellation too is part of the answer, for the caller to go on with."""
     watch = Watch(request, clock, not_after, fresh=fresh_connection, alone=alone, meanwhile=meanwhile)
-    user_trace, watch.user_trace = watch.user_trace, None
-
-    async def trace(name: str, info: Mapping[str, Any]) -> None:
-        watch.alive = True
-        if user_trace is not None:
-            await user_trace(name, info)
-        watch(name, info)
-
-    late = watch.begin(timeout, trace)
+    late = watch.begin(timeout, watch.told)
     if late is not None:
         return Exchange(None, late)
     response = None

@@ -15,7 +15,8 @@ def put_last(headers: Any, name: str, value: str) -> None:
         name: in ASCII.
         value: in ASCII.
     """
-    if not _is_known(type(headers)):
+    kind: Any = type(headers)
+    if not _is_known(kind):
         if name in headers:
             del headers[name]
         headers[name] = value
@@ -30,6 +31,6 @@ _lower = itemgetter(1)
 
 
 @cache
-def _is_known(kind: type[Any]) -> bool:
+def _is_known(kind: Any) -> bool:
     """Whether such headers keep their fields as we know it: as spelled, in lower case, and the value."""
     return getattr(kind([(b"X-A", b"b")]), "_list", None) == [(b"X-A", b"x-a", b"b")]

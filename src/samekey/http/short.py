@@ -240,6 +240,7 @@ class _LeavingAsync(_Leaving):
     async def __anext__(self) -> bytes:
         for part in self._parts:
             return part
+        del self._parts
         raise StopAsyncIteration
 
 

@@ -57,8 +57,8 @@ class _SentTwice(Veto):
 class Watch:
     """Follows one attempt through the trace of httpcore, and stops a send that must not happen.
 
-    The object itself is the synchronous trace callback. The user's own callback comes first, so that the last look is
-    the last statement before the first byte. An asynchronous twin takes `user_trace` off, awaits it, and calls this.
+    The object itself is the synchronous trace callback, `told` its asynchronous twin. The user's own callback comes first, so
+    that the last look is the last statement before the first byte.
 
     Attributes:
         user_trace: the caller's own trace callback.
@@ -135,6 +135,16 @@ class Watch:
         self.alive = True
         if self.user_trace is not None:
             self.user_trace(name, info)
+        self._react(name, info)
+
+    async def told(self, name: str, info: Mapping[str, Any]) -> None:
+        """The trace callback of an asynchronous client."""
+        self.alive = True
+        if self.user_trace is not None:
+            await self.user_trace(name, info)
+        self._react(name, info)
+
+    def _react(self, name: str, info: Mapping[str, Any]) -> None:
         react = _REACTIONS.get(name)
         if react is not None:
             react(self, name, info)
