@@ -292,7 +292,7 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
         return Plan(
             identity=identity,
             outgoing=outgoing,
-            content=content,
+            kind=content.kind,
             digest=fingerprint(secret, outgoing, content, contract.volatile),
             profile=terms.profile,
             contract=contract,

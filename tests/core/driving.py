@@ -76,7 +76,7 @@ def plan(
     facts: dict[str, Any] = {
         "identity": identify("default", "create_order", {"customer": "42", "cart": "c-9"}),
         "outgoing": request,
-        "content": content,
+        "kind": content.kind,
         "digest": fingerprint(SECRET, request, content, contract.volatile),
         "profile": profile,
         "contract": contract,

@@ -85,7 +85,7 @@ def plan_of(world: World, process: Process, action: str, request: Outgoing, *, r
     return Plan(
         identity=identity_of(action, process.number),
         outgoing=request,
-        content=content,
+        kind=content.kind,
         digest=digest,
         profile=profile,
         contract=world.scenario.contract,

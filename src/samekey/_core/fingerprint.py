@@ -102,6 +102,7 @@ class Fingerprint:
         """JSON pointers, "method" and "url" → 8-byte digests in hex. Made when first asked for: few need them."""
         if self._fields is None:
             self._fields = _fields(self._secret, self._request, self._kind, self._value)
+            self._value = None
         return self._fields
 
 

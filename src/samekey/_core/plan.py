@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Literal
 
-from samekey._core.fingerprint import Content, Fingerprint, body_digest
+from samekey._core.fingerprint import Content, Fingerprint, body_digest, read_content
 from samekey._core.freezing import freeze
 from samekey._core.keys import Identity, derive_key, keyed_digest
 from samekey._core.model import Event, Moment, Outgoing, Record, draft, finished, later
@@ -139,7 +139,7 @@ class Plan:
     Attributes:
         identity: which action.
         outgoing: the request, as its first send would have it.
-        content: its body by meaning.
+        kind: how its body is read, see `Content`.
         digest: its fingerprint.
         profile: the API's rules.
         contract: the operation's rules.
@@ -161,7 +161,7 @@ class Plan:
 
     identity: Identity
     outgoing: Outgoing
-    content: Content
+    kind: str
     digest: Fingerprint
     profile: Profile
     contract: Contract
@@ -179,6 +179,11 @@ class Plan:
     trace_context: str | None = None
     unsent: frozenset[str] = frozenset()
     recovering: bool = False
+
+    @property
+    def content(self) -> Content:
+        """The request's body by meaning: read once more, for few actions need it after they have begun."""
+        return read_content(self.outgoing)
 
     @property
     def credential_digest(self) -> str | None:

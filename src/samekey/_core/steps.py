@@ -154,7 +154,7 @@ class Send:
     def next(self, reply: Reply | Failure, now: Moment) -> "Step":
         """Judges what the attempt brought."""
         plan = self.run.plan
-        alone, json = self.record.open_attempts <= 1, plan.content.kind == "json"
+        alone, json = self.record.open_attempts <= 1, plan.kind == "json"
         judgement = judge(plan.profile, plan.contract, reply, alone=alone, json_sent=json, now=now.wall)
         match judgement.kind:
             case Kind.SUCCESS if isinstance(reply, Reply):
