@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from samekey._core.keys import Identity
 from samekey._core.model import Record
-from samekey._core.run import Done, LookedUp
+from samekey._core.run import LookedUp
 from samekey._core.sealing import LOOK_AT, refuse_sealed
-from samekey._core.steps import Send, Step, resume, start
+from samekey._core.steps import Send, resume, start
 from samekey._core.verbs import Existing
 from samekey._drivers.async_ import drive
 from samekey._drivers.ports import AsyncPorts
@@ -67,7 +68,8 @@ class AsyncEngine(Groundwork[AsyncStore, AsyncClock, ClientT, ResponseT]):
                 task = self._task(identity, operation, prepared, correlation_id)
             except StoreError as error:
                 raise of_action(error, identity, correlation_id) from error.__cause__
-            finished = self._conclude(operation, *await self._drive(start(task.plan), task))
+            ports = self._ports(task)
+            finished = self._conclude(operation, await drive(start(task.plan), ports), ports)
             span.finished(finished.record, finished.error, replayed=finished.replayed, recovered=finished.recovered)
         return finished
 
@@ -78,15 +80,15 @@ class AsyncEngine(Groundwork[AsyncStore, AsyncClock, ClientT, ResponseT]):
             task = self._revived(existing.record, operation)
             if task is None:
                 return None
-            done, _ = await self._drive(resume(task.plan, existing, self.clock.now()), task)
+            done = await drive(resume(task.plan, existing, self.clock.now()), self._ports(task))
             span.finished(done.record, done.error, replayed=False, recovered=done.run.recovered)
         return done.record
 
     async def recheck(self, existing: Existing, operation: Operation) -> Record | None:
         """Looks up what became of an action, and writes it down if that settles it; sends nothing."""
         await self.secret()
-        done, _ = await self._drive(*self._rechecking(existing.record, operation))
-        return done.record
+        step, task = self._rechecking(existing.record, operation)
+        return (await drive(step, self._ports(task))).record
 
     async def close(self) -> None:
         """Tries once more to write what could not be written."""
@@ -97,8 +99,8 @@ class AsyncEngine(Groundwork[AsyncStore, AsyncClock, ClientT, ResponseT]):
                 except StoreError as error:
                     not_settled(error)
 
-    async def _drive(self, step: Step, task: Task) -> tuple[Done, AsyncPorts]:
-        ports = AsyncPorts(
+    def _ports(self, task: Task) -> AsyncPorts:
+        return AsyncPorts(
             store=self.store,
             clock=self.clock,
             budget=self._budget(task),
@@ -107,12 +109,19 @@ class AsyncEngine(Groundwork[AsyncStore, AsyncClock, ClientT, ResponseT]):
             send=self._attempt,
             look_up=self._look_up,
         )
-        return await drive(step, ports), ports
 
-    async def _attempt(self, step: Send, ports: AsyncPorts) -> Exchange[ResponseT]:
-        request, how = self._request(step, ports)
+    # While an answer is awaited, as little as can be is alive of what led there: with many actions at once it is all that
+    # the collector goes through.
+
+    def _attempt(self, step: Send, ports: AsyncPorts) -> Awaitable[Exchange[ResponseT]]:
+        if tracing.used():
+            return self._traced(step, ports)
+        return exchange_async(self.library, self.http, **self._request(step, ports))
+
+    async def _traced(self, step: Send, ports: AsyncPorts) -> Exchange[ResponseT]:
+        how = self._request(step, ports)
         with tracing.attempt(step) as span:
-            sent = await exchange_async(self.library, self.http, request, **how)
+            sent = await exchange_async(self.library, self.http, **how)
             span.brought(sent.reply, sent.failure, sent.error)
         return sent
 

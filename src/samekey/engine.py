@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 from samekey._core.keys import Identity
 from samekey._core.model import Record
-from samekey._core.run import Done, LookedUp
+from samekey._core.run import LookedUp
 from samekey._core.sealing import LOOK_AT, refuse_sealed
-from samekey._core.steps import Send, Step, resume, start
+from samekey._core.steps import Send, resume, start
 from samekey._core.verbs import Existing
 from samekey._drivers.ports import Ports
 from samekey._drivers.runtime import Clock
@@ -67,7 +67,8 @@ class Engine(Groundwork[Store, Clock, ClientT, ResponseT]):
                 task = self._task(identity, operation, prepared, correlation_id)
             except StoreError as error:
                 raise of_action(error, identity, correlation_id) from error.__cause__
-            finished = self._conclude(operation, *self._drive(start(task.plan), task))
+            ports = self._ports(task)
+            finished = self._conclude(operation, drive(start(task.plan), ports), ports)
             span.finished(finished.record, finished.error, replayed=finished.replayed, recovered=finished.recovered)
         return finished
 
@@ -78,15 +79,15 @@ class Engine(Groundwork[Store, Clock, ClientT, ResponseT]):
             task = self._revived(existing.record, operation)
             if task is None:
                 return None
-            done, _ = self._drive(resume(task.plan, existing, self.clock.now()), task)
+            done = drive(resume(task.plan, existing, self.clock.now()), self._ports(task))
             span.finished(done.record, done.error, replayed=False, recovered=done.run.recovered)
         return done.record
 
     def recheck(self, existing: Existing, operation: Operation) -> Record | None:
         """Looks up what became of an action, and writes it down if that settles it; sends nothing."""
         self.secret()
-        done, _ = self._drive(*self._rechecking(existing.record, operation))
-        return done.record
+        step, task = self._rechecking(existing.record, operation)
+        return drive(step, self._ports(task)).record
 
     def close(self) -> None:
         """Tries once more to write what could not be written."""
@@ -97,8 +98,8 @@ class Engine(Groundwork[Store, Clock, ClientT, ResponseT]):
                 except StoreError as error:
                     not_settled(error)
 
-    def _drive(self, step: Step, task: Task) -> tuple[Done, Ports]:
-        ports = Ports(
+    def _ports(self, task: Task) -> Ports:
+        return Ports(
             store=self.store,
             clock=self.clock,
             budget=self._budget(task),
@@ -107,12 +108,11 @@ class Engine(Groundwork[Store, Clock, ClientT, ResponseT]):
             send=self._attempt,
             look_up=self._look_up,
         )
-        return drive(step, ports), ports
 
     def _attempt(self, step: Send, ports: Ports) -> Exchange[ResponseT]:
-        request, how = self._request(step, ports)
+        how = self._request(step, ports)
         with tracing.attempt(step) as span:
-            sent = exchange(self.library, self.http, request, **how)
+            sent = exchange(self.library, self.http, **how)
             span.brought(sent.reply, sent.failure, sent.error)
         return sent
 

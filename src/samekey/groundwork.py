@@ -112,6 +112,7 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
         self.unfinished: Unfinished = Unfinished()
         self.store: StoreT = store
         self.clock: ClockT = clock
+        self._wall = clock.wall
         self._given_secret = secret
         self._pid = os.getpid()
         self._secret: bytes | None = None
@@ -252,7 +253,7 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
         budget = task.terms.budget
         return BUDGETS.budget(task.prepared.outgoing.origin, budget.ratio, budget.per_second) if budget else None
 
-    def _request(self, step: Send, books: Books) -> tuple[Any, dict[str, Any]]:
+    def _request(self, step: Send, books: Books) -> dict[str, Any]:
         """The request of an attempt, and how it is to be exchanged."""
         prepared, operation = books.task.prepared, books.task.terms.operation
         request = prepared.request
@@ -264,9 +265,10 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
         if operation.stamp is not None:
             request = carriers.write_stamp(self.library, operation.stamp, request, record.idempotency_key)
         books.attempting = True
-        how = {
+        return {
+            "request": request,
             "auth": prepared.auth,
-            "clock": self.clock.wall,
+            "clock": self._wall,
             "not_after": step.not_after,
             "timeout": step.seconds,
             # A connection from before a fork is the parent's too.
@@ -274,7 +276,6 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
             "alone": prepared.alone and step.frozen is None,
             "meanwhile": boundaries.once_sent(step.run.plan.prepare_digests),
         }
-        return request, how
 
     def _plan(
         self,

@@ -24,6 +24,7 @@ async def drive(step: Step, ports: AsyncPorts) -> Done:
         BaseException: what interrupted it (a cancellation, Ctrl-C, …), after the truth was written down.
     """
     course = Course(step, ports)
+    del step  # what it holds ends with it
     try:
         if ports.unfinished.settlements:
             await _settle_unfinished(ports)
@@ -53,9 +54,7 @@ async def _perform(step: Step, ports: AsyncPorts, *, shielded: bool) -> Step:
             ports.attempted(await ports.send(step, ports))
             return step.next(ports.answer, now())
         case Reservation():
-            claimed = await _ask(ports, store.claim, step.claim)
-            ports.claimed(step, claimed)
-            return step.next(claimed, now())
+            return step.next(ports.claimed(step, await _ask(ports, store.claim, step.claim)), now())
         case Settle():
             # Cancelled in here it is done once more, and shielded: a scope for each takes longer than all that it guards.
             with CancelScope(shield=True) if shielded else nullcontext():

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from samekey._core.model import Event, Failure, Record, Reply
 from samekey._core.run import Done, LookedUp
@@ -16,6 +16,8 @@ from samekey._drivers.runtime import AsyncClock, Budget, Clock, Clocks, Unfinish
 from samekey.errors import StoreError, StoreUnavailableError
 from samekey.stores import AsyncStore, Store
 from samekey.telemetry import log
+
+T = TypeVar("T")
 
 
 class Sent(Protocol):
@@ -70,8 +72,8 @@ class Books:
         self.cause = error
         return StoreFailed(error, isinstance(error, StoreUnavailableError) and error.uncertain)
 
-    def claimed(self, step: Reservation, answer: Any) -> None:
-        """Keeps the books of a claim."""
+    def claimed(self, step: Reservation, answer: T) -> T:
+        """Keeps the books of a claim, and hands the answer on."""
         match answer:
             case Claimed(record):
                 self.held.append((record.identity, record.generation, record.fence))
@@ -86,6 +88,7 @@ class Books:
                 self.unfinished.add(nothing_done(step.run.plan, step.claim.record, summary, now))
             case _:
                 pass
+        return answer
 
     def renewed(self, answer: Renewed | Existing | StoreFailed) -> Renewed | Existing | StoreFailed:
         """Keeps the books of a renewal, and hands the answer on."""

@@ -21,6 +21,7 @@ def drive(step: Step, ports: Ports) -> Done:
         BaseException: what interrupted it (Ctrl-C, SystemExit, …), after the truth was written down.
     """
     course = Course(step, ports)
+    del step  # what it holds ends with it
     try:
         if ports.unfinished.settlements:
             _settle_unfinished(ports)
@@ -48,9 +49,7 @@ def _perform(step: Step, ports: Ports) -> Step:
             ports.attempted(ports.send(step, ports))
             return step.next(ports.answer, now())
         case Reservation():
-            claimed = _ask(ports, store.claim, step.claim)
-            ports.claimed(step, claimed)
-            return step.next(claimed, now())
+            return step.next(ports.claimed(step, _ask(ports, store.claim, step.claim)), now())
         case Settle():
             return step.next(_ask(ports, store.settle, step.settlement), now())
         case Renew():

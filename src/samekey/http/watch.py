@@ -182,8 +182,9 @@ class Watch:
 
     def is_out(self) -> None:
         """Its last byte was handed over."""
-        if self._meanwhile is not None:
-            self._meanwhile()
+        meanwhile, self._meanwhile = self._meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
 
     def answered(self, status: int) -> None:
         """The head of an answer has come."""
