@@ -112,7 +112,6 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
         self.unfinished: Unfinished = Unfinished()
         self.store: StoreT = store
         self.clock: ClockT = clock
-        self._wall = clock.wall
         self._given_secret = secret
         self._pid = os.getpid()
         self._secret: bytes | None = None
@@ -268,7 +267,7 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
         return {
             "request": request,
             "auth": prepared.auth,
-            "clock": self._wall,
+            "clock": self.clock.wall,
             "not_after": step.not_after,
             "timeout": step.seconds,
             # A connection from before a fork is the parent's too.

@@ -232,10 +232,18 @@ ENGINE_GUARDS = (
     ),
     guard(
         "engine_settles_under_a_shield",
-        "what a cancellation has interrupted is written down before it goes on",
-        "_drivers/async_.py",
-        "with CancelScope(shield=True) if shielded else nullcontext():",
-        "with nullcontext():",
-        "tests/client/test_cancel.py",
+        "a settlement is not given up to the scopes around it",
+        "_drivers/shielding.py",
+        "return CancelScope(shield=True) if _is_in_a_scope() else nullcontext()",
+        "return nullcontext()",
+        "tests/client/test_shielding.py",
+    ),
+    guard(
+        "engine_shield_of_its_scope",
+        "a task in a scope of anyio's is shielded",
+        "_drivers/shielding.py",
+        '    return state is not None and getattr(state, "cancel_scope", state) is not None\n',
+        "    return False\n",
+        "tests/client/test_shielding.py",
     ),
 )

@@ -59,10 +59,10 @@ class AsyncClock:
 
 
 @contextmanager
-def _shielded(*, shield: bool) -> Iterator[None]:
+def _shielded() -> Iterator[None]:
     """A cancellation does not come in here."""
     task: Any = greenlet.getcurrent()
-    before, task.shielded = task.shielded, shield
+    before, task.shielded = task.shielded, True
     try:
         yield
     finally:
@@ -76,7 +76,7 @@ def _driver() -> Any:
     assert spec.loader is not None
     copy: Any = module_from_spec(spec)
     spec.loader.exec_module(copy)
-    copy.CancelScope = _shielded
+    copy.shield = _shielded
     return copy
 
 

@@ -1,16 +1,14 @@
 """Performs the core's steps, one after the other, on the event loop of the calling task."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
 from typing import Any, TypeVar, assert_never
-
-from anyio import CancelScope
 
 from samekey._core.run import Done
 from samekey._core.steps import Await, LookUp, Renew, Reservation, Send, Settle, Sleep, Step
 from samekey._core.verbs import Existing, StoreFailed
 from samekey._drivers.course import Course
 from samekey._drivers.ports import AsyncPorts, notes, noting
+from samekey._drivers.shielding import shield
 from samekey.errors import StoreError
 from samekey.telemetry import log, tracing
 
@@ -32,7 +30,7 @@ async def drive(step: Step, ports: AsyncPorts) -> Done:
             try:
                 if not course.goes_on():
                     break
-                course.performed(await _perform(course.step, ports, shielded=course.was_interrupted))
+                course.performed(await _perform(course.step, ports))
             except GeneratorExit:
                 raise  # nobody can wait here any more
             except BaseException as error:  # noqa: BLE001 - the truth is written down, then it goes on
@@ -46,7 +44,7 @@ async def drive(step: Step, ports: AsyncPorts) -> Done:
     return done
 
 
-async def _perform(step: Step, ports: AsyncPorts, *, shielded: bool) -> Step:
+async def _perform(step: Step, ports: AsyncPorts) -> Step:
     store, now = ports.store, ports.clock.now
     match step:
         case Send():
@@ -56,8 +54,7 @@ async def _perform(step: Step, ports: AsyncPorts, *, shielded: bool) -> Step:
         case Reservation():
             return step.next(ports.claimed(step, await _ask(ports, store.claim, step.claim)), now())
         case Settle():
-            # Cancelled in here it is done once more, and shielded: a scope for each takes longer than all that it guards.
-            with CancelScope(shield=True) if shielded else nullcontext():
+            with shield():
                 settled = await _ask(ports, store.settle, step.settlement)
             return step.next(settled, now())
         case Renew():

@@ -25,11 +25,6 @@ class Course:
         self._interruption: BaseException | None = None
         self._times = 0
 
-    @property
-    def was_interrupted(self) -> bool:
-        """Whether an interruption has come."""
-        return self._interruption is not None
-
     def goes_on(self) -> bool:
         """Whether there is a step to perform: after an interruption only what writes the truth down."""
         while self._interruption is not None and not isinstance(self.step, (Settle, Done)):
