@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from samekey.http import moulds
+from samekey.http import moulds, short
 from samekey.http.exchange import Exchange, exchange, exchange_async
 from tests.http.conftest import NOW, prepared
 from tests.http.many import anyio_backend, asynchronous, built, serving
@@ -184,6 +185,56 @@ def test_one_that_was_not_to_be_had_is_told_to_stay(build: Build, monkeypatch: p
         client.send(request(client, follower=follower))
         assert follower.told == ["leaves", "stays"]
         assert [each.partition(b"\r\n\r\n")[2] for each in server.requests] == [b"{}", b"{}"]
+
+
+def lines_of_the_way(act: Callable[[], object], *, stop_at: int) -> int:
+    """Does something, with Ctrl-C at the so-manieth line that is run of the way to the connection; how many there were.
+
+    A `with` is a line once more when it ends, before its lock is released; there no signal comes.
+    """
+    seen: set[tuple[object, int]] = set()
+
+    def line(frame: Any, event: str, _argument: object) -> Any:
+        here = frame, frame.f_lineno
+        if event == "line" and here not in seen:
+            seen.add(here)
+            if len(seen) == stop_at:
+                raise KeyboardInterrupt
+        return line
+
+    def call(frame: Any, _event: str, _argument: object) -> Any:
+        mine = frame.f_code.co_filename == short.__file__ and frame.f_code.co_name not in {
+            "close",
+            "pass_on",
+            "_let_go",
+        }
+        return line if mine else None
+
+    before = sys.gettrace()
+    sys.settrace(call)
+    try:
+        act()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(before)
+    return len(seen)
+
+
+def test_ctrl_c_on_the_way_keeps_no_connection(build: Build, module: Any) -> None:
+    with Server(answers) as server:
+        client = build(server.url, limits=module.Limits(max_connections=1))
+        client.timeout = module.Timeout(30, pool=1)
+        post(client)
+        at = 0
+        while True:
+            at += 1
+            reached = lines_of_the_way(lambda: post(client), stop_at=at)
+            assert post(client) == 200, at
+            assert [each.is_idle() for each in client._transport._pool.connections] == [True], at
+            if reached < at:
+                break
+        assert at > 30
 
 
 # --- as the attempt tells it -----------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Guards of the way that an action's request takes to its connection: a test must fail without each."""
 
-from tests.mutants.mutant import guard
+from tests.mutants.mutant import Edit, guard
 
 SHORT = "tests/http/test_short.py"
 TOLD = "tests/http/test_short_told.py"
@@ -11,8 +11,8 @@ HTTP = (
         "line_only_alone",
         "other requests go the pool's way",
         WAY,
-        "line = None if follower is None or follower.fresh else self._taken(request)\n        if line is None or follower is None:",
-        "line = self._taken(request)\n        if line is None:",
+        "        if follower is None or follower.fresh:\n            return super().handle_request",
+        "        if follower is not None and follower.fresh:\n            return super().handle_request",
         SHORT,
     ),
     guard(
@@ -84,19 +84,19 @@ HTTP = (
         "line_passed_on_after_failure",
         "who waits gets the connection of a request that has failed",
         WAY,
-        "            self.pass_on()\n            raise\n",
-        "            raise\n",
+        "            line.close()\n        self.pass_on()\n",
+        "            line.close()\n",
         SHORT,
     ),
     guard(
         "line_unavailable",
         "a connection that another thread has taken sends the request the pool's way",
         WAY,
-        """            response = line.handle_request(request)
-        except self.unavailable:
+        """        except self.unavailable:
+            request.stream = leaving.below
 """,
-        """            response = line.handle_request(request)
-        except StopIteration:
+        """        except StopIteration:
+            request.stream = leaving.below
 """,
         SHORT,
     ),
@@ -143,39 +143,36 @@ HTTP = (
         "line_head_failed",
         "a head that was refused has not left",
         WAY,
-        """            if not body.begun:
+        """            if not leaving.begun:
                 follower.head_failed(error)
-            if line""",
-        "            if line",
+""",
+        "",
         TOLD,
     ),
     guard(
         "line_body_begun",
         "what was begun is not called refused",
         WAY,
-        """            if not body.begun:
+        """            if not leaving.begun:
                 follower.head_failed(error)
-            if line""",
-        """            follower.head_failed(error)
-            if line""",
+""",
+        "            follower.head_failed(error)\n",
         TOLD,
     ),
     guard(
         "line_vetoed",
         "a connection whose request must not leave is free again",
         WAY,
-        """            if line._state is type(line._state).NEW:  # noqa: SLF001 (it was not even asked)
-                line.close()
-""",
-        "",
+        "            line.close()\n        self.pass_on()\n",
+        "            pass\n        self.pass_on()\n",
         TOLD,
     ),
     guard(
         "line_fresh",
         "a used connection is left alone if it will not do",
         WAY,
-        "line = None if follower is None or follower.fresh else",
-        "line = None if follower is None else",
+        "        if follower is None or follower.fresh:\n            return super().handle_request",
+        "        if follower is None:\n            return super().handle_request",
         TOLD,
     ),
     guard(
@@ -242,5 +239,18 @@ HTTP = (
         "if all(map(is_, found, _native.get((client, transport, pool), _UNKNOWN))):",
         "if (client, transport, pool) in _native:",
         SHORT,
+    ),
+    guard(
+        "line_taken_and_seen",
+        "an interruption lets go of what was just taken",
+        WAY,
+        "            leaving.line = line  # first, so that an interruption lets go of it\n",
+        "",
+        TOLD,
+        Edit(
+            WAY,
+            "        return True\n\n    def _let_go",
+            "        leaving.line = line\n        return True\n\n    def _let_go",
+        ),
     ),
 )

@@ -120,36 +120,47 @@ class _Short:
 class _Threads(_Short):
     def handle_request(self, request: Any) -> Any:
         follower: Follower | None = request.extensions.get(ALONE)
-        line = None if follower is None or follower.fresh else self._taken(request)
-        if line is None or follower is None:
+        if follower is None or follower.fresh:
             return super().handle_request(request)  # type: ignore[misc]
-        body = request.stream = _Leaving(request.stream, follower)
+        leaving = _Leaving(request.stream, follower)
         try:
-            follower.leaves_untraced()
-            response = line.handle_request(request)
+            if self._takes(request, leaving):
+                return self._sent(request, leaving, follower)
         except self.unavailable:
-            request.stream = body.below
+            request.stream = leaving.below
             follower.stays()
-            return super().handle_request(request)  # type: ignore[misc]
         except BaseException as error:
-            if not body.begun:
+            if not leaving.begun:
                 follower.head_failed(error)
-            if line._state is type(line._state).NEW:  # noqa: SLF001 (it was not even asked)
-                line.close()
-            self.pass_on()
+            self._let_go(leaving.line)
             raise
+        return super().handle_request(request)  # type: ignore[misc]
+
+    def _sent(self, request: Any, leaving: _Leaving, follower: Follower) -> Any:
+        request.stream = leaving
+        follower.leaves_untraced()
+        response = leaving.line.handle_request(request)
         follower.answered(response.status)
-        response.stream = _Body(line, request, self)
+        response.stream = _Body(leaving.line, request, self)
         return response
 
-    def _taken(self, request: Any) -> Any:
-        """The connection to take, if there is one, out of the reach of other threads."""
+    def _takes(self, request: Any, leaving: _Leaving) -> bool:
+        """Takes the connection, if there is one to take, out of the reach of other threads."""
         pool: Any = self
         with pool._optional_thread_lock:  # noqa: SLF001 (it is one)
             line = self._idle(request)
-            if line is not None:  # what is new is neither to be had nor to be closed, and takes a request
-                line._state, line._expire_at = type(line._state).NEW, None  # noqa: SLF001 (there is no public way to it)
-        return line
+            if line is None:
+                return False
+            leaving.line = line  # first, so that an interruption lets go of it
+            # What is new is neither to be had nor to be closed, and takes a request.
+            line._state, line._expire_at = type(line._state).NEW, None  # noqa: SLF001 (there is no public way to it)
+        return True
+
+    def _let_go(self, line: Any) -> None:
+        """Whatever has ended its use, wherever: it is not left as one that is in use."""
+        if line is not None and line._state in {type(line._state).NEW, type(line._state).ACTIVE}:  # noqa: SLF001 (as above)
+            line.close()
+        self.pass_on()
 
     def pass_on(self) -> None:
         """The connection is free: whoever waits for one gets it, and what there is too much of is closed."""
@@ -218,6 +229,8 @@ class _Leaving:
     """A request's body, and who is told when it was handed over; httpcore begins with it when the head was."""
 
     begun: bool = False
+    line: Any = None
+    """The connection that was taken for it."""
 
     def __init__(self, below: Any, follower: Follower) -> None:
         self.below = below

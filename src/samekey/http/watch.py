@@ -187,9 +187,11 @@ class Watch:
             meanwhile()
 
     def answered(self, status: int) -> None:
-        """The head of an answer has come."""
+        """The head of an answer has come, perhaps before the request was out."""
         self.answering = bool(self.sends)
         self.status = status
+        if self.answering:
+            self.is_out()
 
     def _headers_start(self, name: str, info: Mapping[str, Any]) -> None:
         if info["request"].method != b"CONNECT":
