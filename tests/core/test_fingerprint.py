@@ -171,6 +171,14 @@ def test_at_most_64_fields_have_a_digest(count: int, value: str) -> None:
     assert len(fields) == 2 + min(max(count, 1), MAX_FIELDS)
 
 
+@pytest.mark.parametrize("behind", [{"c": {"d": 1}}, [[2]], {}, 3])
+@pytest.mark.parametrize("many", [list(range(70)), {"in": list(range(64))}])
+def test_they_are_the_first_64_and_none_behind_them(many: object, behind: object) -> None:
+    fields = list(of_json({"a": many, "b": behind}).fields)
+    where = "/a/in" if isinstance(many, dict) else "/a"
+    assert fields == ["method", "url", *(f"{where}/{number}" for number in range(MAX_FIELDS))]
+
+
 def test_at_most_64_fields_of_a_form_have_a_digest() -> None:
     body = "&".join(f"f{n:02}=1" for n in range(70)).encode()
     assert len(of(body, FORM).fields) == MAX_FIELDS + 2
