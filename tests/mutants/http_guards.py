@@ -253,4 +253,12 @@ HTTP = (
             "        leaving.line = line\n        return True\n\n    def _let_go",
         ),
     ),
+    guard(
+        "line_no_circle",
+        "a response lets go of the stream that held it",
+        "http/bounded.py",
+        "            response.stream = _nothing_more(self._module)\n",
+        "            pass\n",
+        "tests/client/test_garbage.py",
+    ),
 )

@@ -240,7 +240,6 @@ class _Leaving:
         self.begun = True
         yield from self.below
         self._follower.is_out()
-        del self._follower  # who sends it has its answer, too
 
 
 class _LeavingAsync(_Leaving):
