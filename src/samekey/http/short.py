@@ -243,7 +243,7 @@ class _Leaving:
 
 
 class _LeavingAsync(_Leaving):
-    """The same for a loop. It is in memory, so nothing is awaited; and no generator, for which a loop keeps books."""
+    """The same for a loop. It is in memory, so nothing is awaited; nor is it an asynchronous generator, of which loops keep books."""
 
     def __aiter__(self) -> Self:
         self._parts = iter(self)
