@@ -12,6 +12,8 @@ HERE = "tests/mutants/test_store_guards.py"
 SHARED = "tests/stores/test_shared_commits.py"
 ENGINE = "stores/_database.py"
 SHARING = "stores/_sharing.py"
+TRANSACTIONS = "stores/_transactions.py"
+AT_ONCE = "tests/stores/test_at_once.py"
 
 ENGINE_GUARDS = (
     guard(
@@ -138,9 +140,89 @@ ENGINE_GUARDS = (
         "engine_begin_immediate",
         "a transaction takes the write lock when it begins",
         ENGINE,
-        'connection.execute("BEGIN IMMEDIATE")\n        if self',
-        'connection.execute("BEGIN")\n        if self',
+        'connection.execute("BEGIN IMMEDIATE")\n',
+        'connection.execute("BEGIN")\n',
         HERE,
+    ),
+    guard(
+        "at_once_uncertain",
+        "a statement that commits itself is uncertain if the disk failed",
+        ENGINE,
+        "uncertain=is_of_the_disk(error)",
+        "uncertain=False",
+        AT_ONCE,
+    ),
+    guard(
+        "at_once_certain",
+        "a statement that was not even begun is certain",
+        ENGINE,
+        "uncertain=is_of_the_disk(error)",
+        "uncertain=True",
+        AT_ONCE,
+    ),
+    guard(
+        "at_once_alone",
+        "what several want is one commit",
+        ENGINE,
+        "if len(jobs) == 1 and self._do_at_once",
+        "if self._do_at_once",
+        AT_ONCE,
+    ),
+    guard(
+        "at_once_known_before",
+        "a task is known before its row can be seen (R5b)",
+        TRANSACTIONS,
+        "    running.begin(record)\n    if connection.execute(_sql.CLAIM, encode(record)).rowcount == 1:\n",
+        "    if connection.execute(_sql.CLAIM, encode(record)).rowcount == 1:\n        running.begin(record)\n",
+        AT_ONCE,
+    ),
+    guard(
+        "at_once_not_theirs",
+        "a claim that comes second does not end the task that came first (R5b)",
+        TRANSACTIONS,
+        "    if task in running:\n        return None\n",
+        "",
+        AT_ONCE,
+    ),
+    guard(
+        "at_once_not_held",
+        "a claim that comes second holds nothing (R5b)",
+        TRANSACTIONS,
+        "    running.end(task)\n    return None\n",
+        "    return None\n",
+        AT_ONCE,
+    ),
+    guard(
+        "at_once_claim_event",
+        "the event of a claim is not left out",
+        TRANSACTIONS,
+        "claim.event is not None or names is None",
+        "names is None",
+        AT_ONCE,
+    ),
+    guard(
+        "at_once_settle_event",
+        "the event of a settlement is not left out",
+        TRANSACTIONS,
+        "return None if settlement.event is not None else _settle_own",
+        "return _settle_own",
+        AT_ONCE,
+    ),
+    guard(
+        "at_once_names",
+        "other scope names are not claimed",
+        TRANSACTIONS,
+        "names is None or not _rows.same_names(names, record.scope)",
+        "names is None",
+        AT_ONCE,
+    ),
+    guard(
+        "at_once_first",
+        "a claim over another generation, or that looks for duplicates, is made in a transaction",
+        TRANSACTIONS,
+        "    if not _is_first(claim) or claim.event",
+        "    if claim.event",
+        "tests/stores/test_contract.py",
     ),
     guard(
         "engine_savepoints",
@@ -194,8 +276,8 @@ ENGINE_GUARDS = (
         "engine_uncertain_commit",
         "a commit that fails is uncertain",
         ENGINE,
-        "so=job.so, uncertain=True)",
-        "so=job.so)",
+        "            self._not_committed(error, jobs)\n",
+        "            self._not_committed(error, jobs, uncertain=False)\n",
         FULL,
     ),
     guard(

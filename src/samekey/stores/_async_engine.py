@@ -181,7 +181,8 @@ class AsyncEngine(Database):
                 if not self._lock.attempt():
                     return False
                 self._be_patient(connection, patient=False)
-                self._begin(connection, full=full)
+                self._get_ready(connection, full=full)
+                self._begin(connection)
             except (StoreError, sqlite3.Error, OSError):
                 return False  # the worker will meet it, or wait for it
             if self._run_all(connection, list(jobs)):

@@ -15,7 +15,7 @@ from samekey.stores import _sql
 from samekey.stores._connection import Connect, Connection
 from samekey.stores._creation import is_bound, open_database, refuse_foreign, settle_secret
 from samekey.stores._emptying import BUSY_MS, Emptier
-from samekey.stores._errors import NOTHING_SENT, from_os, from_sqlite
+from samekey.stores._errors import NOTHING_SENT, from_os, from_sqlite, is_of_the_disk
 from samekey.stores._files import Files, make_directory, refuse_unfit
 from samekey.stores._fork import forget_in_child, quiet_at_fork
 from samekey.stores._inodes import Inode, asker, inode_of
@@ -243,7 +243,10 @@ class Database:
             raise from_os(error, self.files.shown) from error
         self._join(jobs)
         try:
-            self._begin(connection, full=any(job.full for job in jobs), so=jobs[0].so)
+            self._get_ready(connection, full=any(job.full for job in jobs), so=jobs[0].so)
+            if len(jobs) == 1 and self._do_at_once(connection, jobs[0]):
+                return
+            self._begin(connection)
         except sqlite3.Error as error:
             raise from_sqlite(error, self.files.shown, so=jobs[0].so) from error
         if self._run_all(connection, jobs):
@@ -254,7 +257,8 @@ class Database:
     def _join(self, jobs: list[Job[Any]]) -> None:
         """Adds the jobs of others to a transaction that is about to begin."""
 
-    def _begin(self, connection: Connection, *, full: bool, so: str = NOTHING_SENT) -> None:
+    def _get_ready(self, connection: Connection, *, full: bool, so: str = NOTHING_SENT) -> None:
+        """Whatever must be before a transaction begins."""
         if full:
             self._check_place(so)
         if self._unsynced:
@@ -264,10 +268,24 @@ class Database:
             self._level = ""
             connection.execute("PRAGMA synchronous = FULL" if full else "PRAGMA synchronous = NORMAL").fetchall()
             self._level = level
-        connection.execute("BEGIN IMMEDIATE")
         if self._open_ended:
             self.scope_names.clear()
+            self._open_ended = False
+
+    def _begin(self, connection: Connection) -> None:
         self._open_ended = True
+        connection.execute("BEGIN IMMEDIATE")
+
+    def _do_at_once(self, connection: Connection, job: Job[Any]) -> bool:
+        """Does the usual case of a lone job, without a BEGIN and a COMMIT around its one statement."""
+        if job.at_once is None:
+            return False
+        try:
+            job.answer = job.at_once(connection)
+        except sqlite3.Error as error:
+            self._not_committed(error, [job], uncertain=is_of_the_disk(error))
+        job.done = job.answer is not None or job.error is not None
+        return job.done
 
     def _check_place(self, so: str) -> None:
         """Database, log and index are still the files that were opened: SQLite writes into deleted ones too."""
@@ -306,11 +324,15 @@ class Database:
             connection.execute("COMMIT")
             self._open_ended = False
         except sqlite3.Error as error:
-            self._unsynced = True
-            for job in jobs:
-                if job.error is None:
-                    job.error = from_sqlite(error, self.files.shown, so=job.so, uncertain=True)
-                    job.error.__cause__ = error
+            self._not_committed(error, jobs)
+
+    def _not_committed(self, error: sqlite3.Error, jobs: list[Job[Any]], *, uncertain: bool = True) -> None:
+        """It failed; if that is uncertain, it may be on the disk all the same."""
+        self._unsynced = self._unsynced or uncertain
+        for job in jobs:
+            if job.error is None:
+                job.error = from_sqlite(error, self.files.shown, so=job.so, uncertain=uncertain)
+                job.error.__cause__ = error
 
     def _conclude(self) -> None:
         connection = self._connection

@@ -70,15 +70,23 @@ class Engine(Database):
             finally:
                 self._inside.discard(me)  # once more, for a Ctrl-C just before the first one
 
-    def write(self, work: Callable[[Connection], T], *, full: bool, so: str = NOTHING_SENT) -> T:
+    def write(
+        self,
+        work: Callable[[Connection], T],
+        *,
+        full: bool,
+        so: str = NOTHING_SENT,
+        at_once: Callable[[Connection], T | None] | None = None,
+    ) -> T:
         """Runs statements in a transaction of their own or one that is shared; returns after its commit.
 
         Args:
             work: may be run twice, if the first run's transaction was rolled back.
             full: whether the commit must survive a power loss.
             so: what a failure means for the caller, for the message.
+            at_once: see `Plan.at_once`.
         """
-        job = Job(work, so, full=full)
+        job = Job(work, so, full=full, at_once=at_once)
         self._once(partial(self._submit, job), so)
         if job.error is not None:
             raise job.error

@@ -77,6 +77,11 @@ def from_sqlite(error: sqlite3.Error, path: str, *, so: str = NOTHING_SENT, unce
     )
 
 
+def is_of_the_disk(error: sqlite3.Error) -> bool:
+    """Whether the disk is to blame, so that a statement which commits itself may be on it all the same."""
+    return str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_IOERR", "SQLITE_FULL"))
+
+
 def from_os(error: OSError, path: str, *, so: str = NOTHING_SENT) -> StoreUnavailableError:
     """Translates what the operating system raised on the way to the store; `so` says what it means for the caller."""
     why = error.strerror or type(error).__name__

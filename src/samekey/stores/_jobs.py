@@ -11,12 +11,25 @@ T = TypeVar("T")
 
 
 class Job(Generic[T]):
-    """A write that waits for its commit."""
+    """A write that waits for its commit.
 
-    __slots__ = ("answer", "done", "error", "full", "so", "work")
+    Attributes:
+        work: what to run in a transaction.
+        at_once: see `Plan.at_once`.
+    """
 
-    def __init__(self, work: Callable[[Connection], T], so: str, *, full: bool) -> None:
+    __slots__ = ("answer", "at_once", "done", "error", "full", "so", "work")
+
+    def __init__(
+        self,
+        work: Callable[[Connection], T],
+        so: str,
+        *,
+        full: bool,
+        at_once: Callable[[Connection], T | None] | None = None,
+    ) -> None:
         self.work = work
+        self.at_once = at_once
         self.full = full
         self.so = so
         self.done = False

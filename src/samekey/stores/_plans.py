@@ -30,7 +30,16 @@ from samekey.stores._desk import purge_rows, resolve_rows
 from samekey.stores._errors import NOT_RECORDED, NOTHING_SENT
 from samekey.stores._holders import Holder
 from samekey.stores._running import Running, Task
-from samekey.stores._transactions import Found, claim_row, find_rows, renew_row, settle_rows, write_event
+from samekey.stores._transactions import (
+    Found,
+    claim_at_once,
+    claim_row,
+    find_rows,
+    renew_row,
+    settle_at_once,
+    settle_rows,
+    write_event,
+)
 
 FIRST_LOOK: Final = 0.005
 SLOWEST_LOOK: Final = 0.25
@@ -52,6 +61,8 @@ class Plan(Generic[T]):
 
     Attributes:
         work: what to run in a transaction; what it returns is the verb's answer, but for `Found`.
+        at_once: the usual case of `work` in one statement, which SQLite begins and commits itself: what it answers. None, also
+            as an answer: it is another case, and nothing was written.
         full: whether the commit must survive a power loss.
         so: what a failure means for the caller, for the message.
         pages: how many pages of log it takes.
@@ -60,13 +71,14 @@ class Plan(Generic[T]):
         done: to be called if it did not find another row.
     """
 
-    __slots__ = ("done", "erased", "full", "pages", "so", "undo", "work")
+    __slots__ = ("at_once", "done", "erased", "full", "pages", "so", "undo", "work")
 
     def __init__(
         self,
         work: Callable[[Connection], T | Found],
         *,
         full: bool,
+        at_once: Callable[[Connection], T | None] | None = None,
         so: str = NOT_RECORDED,
         pages: int = ROW_PAGES,
         erased: bool = True,
@@ -74,6 +86,7 @@ class Plan(Generic[T]):
         done: Callable[[], None] = nothing,
     ) -> None:
         self.work = work
+        self.at_once = at_once
         self.full = full
         self.so = so
         self.pages = pages
@@ -90,6 +103,7 @@ def claiming(
     return Plan(
         partial(claim_row, running, known_names, claim),
         full=True,
+        at_once=partial(claim_at_once, running, known_names, claim),
         so=NOTHING_SENT,
         pages=_pages(record.frozen_request),
         erased=False,
@@ -117,9 +131,11 @@ def renewing(running: Running, renewal: Renewal) -> Plan[Renewed]:
 def settling(running: Running, settlement: Settlement) -> Plan[Settled | None]:
     """See `Store.settle`."""
     task = (settlement.identity, settlement.expect.generation, settlement.expect.fence)
+    known = running.row(task)
     return Plan(
-        partial(settle_rows, running.row(task), settlement),
+        partial(settle_rows, known, settlement),
         full=settlement.durable,
+        at_once=partial(settle_at_once, known, settlement),
         pages=_pages(settlement.result.body if settlement.result is not None else None),
         done=partial(running.end, task),
     )

@@ -55,10 +55,10 @@ def claim_row(
     """
     record = claim.record
     names = known_names.get(record.operation_name) or _known_names(connection, known_names, record)
-    if names is not None and names != tuple(record.scope) and not _rows.same_names(names, record.scope):
+    if names is not None and not _rows.same_names(names, record.scope):
         return ScopeNamesDiffer(names)
     duplicate: Record | None = None
-    if claim.replaces is None and claim.duplicates_since is None and record.generation == 1:
+    if _is_first(claim):
         if connection.execute(_sql.CLAIM, encode(record)).rowcount != 1:
             return _claimed_before(running, claim, connection)
     else:
@@ -79,6 +79,29 @@ def claim_row(
         write_event(connection, record, claim.event)
     running.begin(record)
     return Claimed(record, duplicate)
+
+
+def claim_at_once(
+    running: Running, known_names: dict[str, tuple[str, ...]], claim: Claim, connection: Connection
+) -> Claimed | None:
+    """The usual claim in one statement, see `Plan.at_once`; the arguments are those of `claim_row`."""
+    record = claim.record
+    names = known_names.get(record.operation_name)
+    if not _is_first(claim) or claim.event is not None or names is None or not _rows.same_names(names, record.scope):
+        return None
+    task = (record.identity, record.generation, record.fence)
+    if task in running:
+        return None
+    running.begin(record)
+    if connection.execute(_sql.CLAIM, encode(record)).rowcount == 1:
+        return Claimed(record)
+    running.end(task)
+    return None
+
+
+def _is_first(claim: Claim) -> bool:
+    """Whether it is written if there is no row of its identity, and that is all."""
+    return claim.replaces is None and claim.duplicates_since is None and claim.record.generation == 1
 
 
 def _claimed_before(running: Running, claim: Claim, connection: Connection) -> Claimed | Found:
@@ -159,12 +182,11 @@ def settle_rows(known: Record | None, settlement: Settlement, connection: Connec
         settlement: what became of the action.
         connection: in a transaction.
     """
-    if known is not None and _rows.is_own(known, settlement):
-        new = _rows.settled(known, settlement)
-        if _settle_known(connection, known, new):
-            if settlement.event is not None:
-                write_event(connection, new, settlement.event)
-            return Settled(new)
+    settled = _settle_own(known, settlement, connection)
+    if settled is not None:
+        if settlement.event is not None:
+            write_event(connection, settled.record, settlement.event)
+        return settled
     generations = [decode(row) for row in connection.execute(_sql.GENERATIONS, (settlement.identity,)).fetchall()]
     verdict = _rows.settle(generations, settlement)
     for row in verdict.rows:
@@ -174,6 +196,19 @@ def settle_rows(known: Record | None, settlement: Settlement, connection: Connec
     if verdict.answer is not None:
         return verdict.answer
     return Found.of(connection, generations[-1], settlement.identity) if generations else None
+
+
+def settle_at_once(known: Record | None, settlement: Settlement, connection: Connection) -> Settled | None:
+    """The usual settlement in one statement, see `Plan.at_once`; the arguments are those of `settle_rows`."""
+    return None if settlement.event is not None else _settle_own(known, settlement, connection)
+
+
+def _settle_own(known: Record | None, settlement: Settlement, connection: Connection) -> Settled | None:
+    """Settles what still is as the task wrote it; else it writes nothing."""
+    if known is None or not _rows.is_own(known, settlement):
+        return None
+    new = _rows.settled(known, settlement)
+    return Settled(new) if _settle_known(connection, known, new) else None
 
 
 def _settle_known(connection: Connection, known: Record, new: Record) -> bool:

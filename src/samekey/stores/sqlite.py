@@ -183,7 +183,7 @@ class SQLiteStore(Unpicklable):
 
     def _perform(self, plan: Plan[T]) -> T | Existing:
         try:
-            answer = self._engine.write(plan.work, full=plan.full, so=plan.so)
+            answer = self._engine.write(plan.work, full=plan.full, so=plan.so, at_once=plan.at_once)
         except BaseException:
             plan.undo()
             raise
