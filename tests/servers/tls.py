@@ -34,6 +34,12 @@ class TlsRelay:
         self.forwarded = 0
         """Bytes that came out of TLS."""
 
+    def after_all_have_left(self) -> int:
+        """What `forwarded` is once the clients are through that have closed their connections: what they said last may come late."""
+        for thread in list(self._open):
+            thread.join()
+        return self.forwarded
+
     def _accept(self) -> None:
         with self._listening, suppress(OSError):
             while True:

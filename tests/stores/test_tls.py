@@ -93,7 +93,7 @@ def test_a_store_for_loops_works_over_tls(kind: str, relay: TlsRelay, authority:
 def test_a_server_with_the_certificate_of_another_authority_is_told_nothing(
     kind: str, relay: TlsRelay, tmp_path: Path
 ) -> None:
-    before = relay.forwarded
+    before = relay.after_all_have_left()
     with (
         contextlib.closing(BLOCKING[kind](address(kind, relay, trustme.CA(), tmp_path))) as store,
         pytest.raises(StoreUnavailableError, match="certificate") as raised,
