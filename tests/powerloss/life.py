@@ -131,10 +131,20 @@ def first_claim(store: SQLiteStore, tell: Teller) -> None:
         claimed(store, "one")
 
 
-def failed_sync(store: SQLiteStore, tell: Teller, *, tidied: bool = False) -> None:
-    """A claim whose sync fails, on top of a settlement that was not synced; then the disk works again."""
+def failed_sync(store: SQLiteStore, tell: Teller, *, tidied: bool = False, apart: bool = False) -> None:
+    """A claim whose sync fails, on top of a settlement that was not synced; then the disk works again.
+
+    Args:
+        store: just made.
+        tell: is told.
+        tidied: whether the log is emptied before the next claim.
+        apart: whether it is the store that syncs the log, after the commit, and not SQLite.
+    """
     with tell.changing(durable=True):
         one = claimed(store, "one")
+    if apart:  # which it does once it knows the operation's scope names
+        with tell.changing(durable=True):
+            claimed(store, "between")
     with tell.changing(durable=False):
         store.settle(settlement(one))
     with tell.failing():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 from typing import TYPE_CHECKING, Any
@@ -146,6 +147,14 @@ class TapedOs:
             path = self._open[descriptor][0]
             folder = os.path.isdir(f"/dev/fd/{descriptor}")
             self._tape.add(SyncNames("" if path == "." else path) if folder else Sync(path))
+
+    def fdatasync(self, descriptor: int) -> None:
+        path = self._open[descriptor][0]
+        if self._tape.failing:
+            self._tape.add(FailedSync(path))
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        os.fdatasync(descriptor)
+        self._tape.add(Sync(path))
 
     def ftruncate(self, descriptor: int, length: int) -> None:
         os.ftruncate(descriptor, length)

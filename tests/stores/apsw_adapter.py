@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import apsw
 
+from samekey.stores import _log
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pytest
 
     from samekey.stores._connection import Connection
 
@@ -37,6 +42,22 @@ class Syncs(apsw.VFS):
 
     def connect(self, uri: str) -> Connection:
         return _Adapter(apsw.Connection(uri, vfs=self.name, flags=_FLAGS))
+
+    def count_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Counts what the store syncs itself too: its log."""
+        monkeypatch.setattr(_log, "os", _Os(self))
+
+
+class _Os:
+    def __init__(self, vfs: Syncs) -> None:
+        self._vfs = vfs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def fdatasync(self, descriptor: int) -> None:
+        self._vfs.counts["-wal"] += 1
+        os.fdatasync(descriptor)
 
 
 _FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_URI

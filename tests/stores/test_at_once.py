@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import threading
 import time
@@ -13,9 +15,10 @@ from samekey._core.model import Event
 from samekey._core.states import Move
 from samekey._core.verbs import Claim, Claimed, Existing, ScopeNamesDiffer, Settled
 from samekey.errors import StoreFormatError, StoreUnavailableError
-from samekey.stores import SQLiteStore
+from samekey.stores import SQLiteStore, _log
 from samekey.stores._connection import connect
-from tests.stores.builders import T0, claimed, done, record, settlement, stored
+from samekey.stores._inodes import inode_of
+from tests.stores.builders import T0, claimed, descriptors, done, record, settlement, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,13 +30,15 @@ class Heard:
 
     Attributes:
         sql: the first word of each statement that reads or writes rows, or begins or ends a transaction.
-        before: is called before each of them.
+        levels: the levels that were set.
+        before: is called before each of the statements.
         fails: the name of the error that the next one raises, which is then undone as SQLite would.
         when: the word of the statement that fails.
     """
 
     def __init__(self) -> None:
         self.sql: list[str] = []
+        self.levels: list[str] = []
         self.before: Callable[[str], None] = lambda _word: None
         self.fails = ""
         self.when = ""
@@ -54,6 +59,8 @@ class Heard:
         if word != "PRAGMA":
             self.sql.append(word)
             self.before(word)
+        elif "synchronous" in sql:
+            self.levels.append(sql.rsplit(maxsplit=1)[-1])
         if self.fails and word == self.when:
             error = sqlite3.OperationalError("as told")
             error.sqlite_errorname, self.fails = self.fails, ""
@@ -72,15 +79,147 @@ def store(heard: Heard, tmp_path: Path) -> Iterator[SQLiteStore]:
     done(store, "first")  # adds the operation
     done(store, "second")  # reads its scope names
     heard.sql.clear()
+    heard.levels.clear()
     yield store
     store.close()
 
 
-def test_the_usual_action_is_two_statements(store: SQLiteStore, heard: Heard) -> None:
+class Disk:
+    """The `os` module for the store's log, whose syncs can fail or be counted."""
+
+    def __init__(self) -> None:
+        self.syncs = 0
+        self.fails = False
+        self.opens = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def open(self, path: str, flags: int) -> int:
+        if not self.opens:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return os.open(path, flags)
+
+    def fdatasync(self, descriptor: int) -> None:
+        self.syncs += 1
+        if self.fails:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        os.fdatasync(descriptor)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    disk = Disk()
+    monkeypatch.setattr(_log, "os", disk)
+    return disk
+
+
+def test_the_usual_action_is_two_statements_and_a_sync(store: SQLiteStore, heard: Heard, disk: Disk) -> None:
+    claimed(store, "before")
+    heard.sql.clear()
+    heard.levels.clear()
     row = claimed(store, "one")
+    assert disk.syncs == 2
     assert isinstance(store.settle(settlement(row)), Settled)
+    assert disk.syncs == 2
     assert heard.sql == ["INSERT", "UPDATE"]
+    assert heard.levels == []
     assert stored(store, "one").settled
+
+
+def test_bad_news_is_not_seen_before_it_is_on_the_disk(store: SQLiteStore, heard: Heard, disk: Disk) -> None:
+    row = claimed(store, "one")
+    assert isinstance(store.settle(settlement(row, Move.REFUSAL, durable=True)), Settled)
+    assert disk.syncs == 1
+    assert heard.levels == ["FULL"]
+    assert heard.sql == ["INSERT", "UPDATE"]
+
+
+def test_a_log_that_cannot_be_opened_is_synced_by_sqlite(store: SQLiteStore, heard: Heard, disk: Disk) -> None:
+    store._engine._close_log()
+    disk.opens = False
+    row = claimed(store, "one")
+    store.settle(settlement(row))
+    claimed(store, "two")
+    assert heard.sql == ["INSERT", "UPDATE", "INSERT"]
+    assert heard.levels[-2:] == ["NORMAL", "FULL"]
+    assert disk.syncs == 0
+
+
+def test_another_log_in_its_place_is_not_synced_for_it(store: SQLiteStore, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"")
+    log = store._files.log
+    assert _log.open_log(str(other), inode_of(log)) is None
+    descriptor = _log.open_log(log, inode_of(log))
+    assert descriptor is not None
+    os.close(descriptor)
+    assert not [name for name in descriptors() if name.endswith("other")]
+
+
+def test_a_claim_whose_sync_failed_is_found_by_nobody(
+    store: SQLiteStore, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else another process would send what its caller was told is not sent (R12)."""
+    disk.fails = True
+    with pytest.raises(
+        StoreUnavailableError, match=r"disk reports an error.*nothing was sent; check the disk"
+    ) as caught:
+        claimed(store, "one")
+    assert caught.value.uncertain
+    assert disk.syncs == 1
+    assert not store._me().running
+    other = SQLiteStore(store.location)
+    assert len(other.find()) == 2
+    other.close()
+    # Linux takes what the failed sync covered for written: only a checkpoint writes it again.
+    again = syncs_again(store, monkeypatch)
+    disk.fails = False
+    assert claimed(store, "one").attempts == 1
+    assert again == ["synced"]
+
+
+def test_a_claim_that_cannot_even_be_taken_back_is_uncertain(store: SQLiteStore, heard: Heard, disk: Disk) -> None:
+    disk.fails = True
+    heard.fails, heard.when = "SQLITE_IOERR_WRITE", "DELETE"
+    with pytest.raises(StoreUnavailableError, match="nothing was sent") as caught:
+        claimed(store, "one")
+    assert caught.value.uncertain
+    assert not store._me().running
+    disk.fails = False
+    assert claimed(store, "one").attempts == 1
+
+
+def test_a_child_gets_no_descriptor_of_the_log(store: SQLiteStore) -> None:
+    claimed(store, "one")
+    assert store._engine._log is not None
+    child = os.fork()
+    if not child:
+        left = [name for name in descriptors() if "-wal" in name]
+        os._exit(len(left))
+    assert os.waitpid(child, 0)[1] == 0
+    assert claimed(store, "two").attempts == 1
+
+
+def test_a_store_that_is_closed_has_no_descriptor_of_the_log(store: SQLiteStore) -> None:
+    claimed(store, "one")
+    assert len([name for name in descriptors() if "-wal" in name]) == 2, "SQLite's and ours"
+    store.close()
+    assert not [name for name in descriptors() if "-wal" in name]
+    assert store._engine._log is None
+
+
+def syncs_again(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Is told when a sync that failed is made good."""
+    again: list[str] = []
+    sync_again = store._engine._sync_again
+
+    def syncing(connection: Any) -> None:
+        again.append("synced")
+        sync_again(connection)
+
+    monkeypatch.setattr(store._engine, "_sync_again", syncing)
+    return again
 
 
 def test_the_task_is_known_before_its_row_can_be_seen(store: SQLiteStore, heard: Heard) -> None:
@@ -142,14 +281,7 @@ def test_a_disk_that_fails_leaves_it_uncertain_and_is_synced_again(
         store.claim(Claim(row))
     assert caught.value.uncertain
     assert not store._me().running
-    again: list[str] = []
-    sync_again = store._engine._sync_again
-
-    def syncing(connection: Any) -> None:
-        again.append("synced")
-        sync_again(connection)
-
-    monkeypatch.setattr(store._engine, "_sync_again", syncing)
+    again = syncs_again(store, monkeypatch)
     assert claimed(store, "one").attempts == 1
     assert again == ["synced"]
 

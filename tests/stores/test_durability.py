@@ -31,6 +31,7 @@ def vfs() -> Iterator[Syncs]:
 @pytest.fixture
 def store(vfs: Syncs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SQLiteStore]:
     monkeypatch.setattr(_keeper, "DELAY", 3_600.0)  # its syncs are not the callers'
+    vfs.count_own(monkeypatch)
     store = SQLiteStore(tmp_path / "samekey.db", _connect=vfs.connect)
     store.secret(None)
     done(store, "first")  # the first commit into an empty log syncs the log's head too
@@ -46,8 +47,10 @@ def test_the_happy_path_syncs_once_per_action(store: SQLiteStore, vfs: Syncs) ->
 
 
 def test_a_claim_is_on_disk_before_it_is_acknowledged(store: SQLiteStore, vfs: Syncs) -> None:
-    claimed(store, "one")
-    assert vfs.counts == Counter({"-wal": 1})
+    for number in range(3):  # the first one looks up the operation's scope names, so it has a transaction
+        vfs.counts.clear()
+        claimed(store, str(number))
+        assert vfs.counts == Counter({"-wal": 1})
 
 
 def test_a_renewal_is_on_disk_before_it_is_acknowledged(store: SQLiteStore, vfs: Syncs) -> None:

@@ -182,7 +182,7 @@ class AsyncEngine(Database):
                     return False
                 self._be_patient(connection, patient=False)
                 self._get_ready(connection, full=full)
-                self._begin(connection)
+                self._begin(connection, full=full)
             except (StoreError, sqlite3.Error, OSError):
                 return False  # the worker will meet it, or wait for it
             if self._run_all(connection, list(jobs)):

@@ -4,6 +4,7 @@ What it takes to come to a transaction without waiting where one must not is the
 (`_engine`) and for event loops (`_async_engine`).
 """
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from samekey.stores._inodes import Inode, asker, inode_of
 from samekey.stores._jobs import Job
 from samekey.stores._keeper import Keeper
 from samekey.stores._locks import FileLock
+from samekey.stores._log import open_log, sync
 from samekey.stores._sharing import run_all
 
 T = TypeVar("T")
@@ -64,6 +66,7 @@ class Database:
         self._log_inode: Inode | None = None
         self._files_opened: tuple[Inode | None, ...] = ()
         self._unsynced = False
+        self._log: int | None = None
         # What a transaction has read it may have written itself: they are forgotten after one that was not committed.
         self.scope_names: dict[str, tuple[str, ...]] = {}
         self._open_ended = False
@@ -84,6 +87,7 @@ class Database:
         if left:
             _inherited.setdefault(self._inode, []).extend(left)
         self._connection = None
+        self._close_log()
         self._lock.abandon()
         self.emptier.after_fork()
         self.keeper.after_fork()
@@ -166,9 +170,15 @@ class Database:
 
     def _drop(self) -> None:
         self.scope_names.clear()
+        self._close_log()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+    def _close_log(self) -> None:
+        log, self._log = self._log, None
+        if log is not None:
+            os.close(log)
 
     def close(self) -> None:
         """Empties the log and lets go of everything; a later verb opens it again."""
@@ -243,10 +253,11 @@ class Database:
             raise from_os(error, self.files.shown) from error
         self._join(jobs)
         try:
-            self._get_ready(connection, full=any(job.full for job in jobs), so=jobs[0].so)
+            full = any(job.full for job in jobs)
+            self._get_ready(connection, full=full, so=jobs[0].so)
             if len(jobs) == 1 and self._do_at_once(connection, jobs[0]):
                 return
-            self._begin(connection)
+            self._begin(connection, full=full)
         except sqlite3.Error as error:
             raise from_sqlite(error, self.files.shown, so=jobs[0].so) from error
         if self._run_all(connection, jobs):
@@ -263,29 +274,55 @@ class Database:
             self._check_place(so)
         if self._unsynced:
             self._sync_again(connection)
-        level = "FULL" if full else "NORMAL"
-        if self._level != level:  # inside the transaction it would be too late
-            self._level = ""
-            connection.execute("PRAGMA synchronous = FULL" if full else "PRAGMA synchronous = NORMAL").fetchall()
-            self._level = level
         if self._open_ended:
             self.scope_names.clear()
             self._open_ended = False
 
-    def _begin(self, connection: Connection) -> None:
+    def _begin(self, connection: Connection, *, full: bool) -> None:
+        self._set_level(connection, full=full)
         self._open_ended = True
         connection.execute("BEGIN IMMEDIATE")
+
+    def _set_level(self, connection: Connection, *, full: bool) -> None:
+        level = "FULL" if full else "NORMAL"
+        if self._level != level:  # inside a transaction it would be too late
+            self._level = ""
+            connection.execute("PRAGMA synchronous = FULL" if full else "PRAGMA synchronous = NORMAL").fetchall()
+            self._level = level
 
     def _do_at_once(self, connection: Connection, job: Job[Any]) -> bool:
         """Does the usual case of a lone job, without a BEGIN and a COMMIT around its one statement."""
         if job.at_once is None:
             return False
+        log = self._log_to_sync() if job.full and job.take_back is not None else None
+        self._set_level(connection, full=job.full and log is None)
         try:
             job.answer = job.at_once(connection)
         except sqlite3.Error as error:
             self._not_committed(error, [job], uncertain=is_of_the_disk(error))
+        if log is not None and job.answer is not None:
+            self._sync_apart(connection, log, job)
         job.done = job.answer is not None or job.error is not None
         return job.done
+
+    def _log_to_sync(self) -> int | None:
+        """The log, if it can be synced apart; if not, SQLite does it."""
+        if self._log is None:
+            with suppress(OSError):
+                self._log = open_log(self.files.log, self._log_inode)
+        return self._log
+
+    def _sync_apart(self, connection: Connection, log: int, job: Job[Any]) -> None:
+        try:
+            sync(log)
+        except OSError as error:
+            self._unsynced = True
+            job.error = from_os(error, self.files.shown, so=job.so, uncertain=True)
+            job.error.__cause__ = error
+            assert job.take_back is not None
+            # It is told that nothing was sent: nobody is to find it and send it (R12).
+            with suppress(sqlite3.Error):
+                job.take_back(connection)
 
     def _check_place(self, so: str) -> None:
         """Database, log and index are still the files that were opened: SQLite writes into deleted ones too."""

@@ -77,6 +77,7 @@ class Engine(Database):
         full: bool,
         so: str = NOTHING_SENT,
         at_once: Callable[[Connection], T | None] | None = None,
+        take_back: Callable[[Connection], None] | None = None,
     ) -> T:
         """Runs statements in a transaction of their own or one that is shared; returns after its commit.
 
@@ -84,9 +85,10 @@ class Engine(Database):
             work: may be run twice, if the first run's transaction was rolled back.
             full: whether the commit must survive a power loss.
             so: what a failure means for the caller, for the message.
-            at_once: see `Plan.at_once`.
+            at_once: see `Plan`.
+            take_back: see `Plan`.
         """
-        job = Job(work, so, full=full, at_once=at_once)
+        job = Job(work, so, full=full, at_once=at_once, take_back=take_back)
         self._once(partial(self._submit, job), so)
         if job.error is not None:
             raise job.error

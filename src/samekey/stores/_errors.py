@@ -43,6 +43,7 @@ _OS: Final = {
     errno.EROFS: ("cannot be written (read-only file system)", "choose a writable place and run it again"),
     errno.ENOSPC: ("cannot be written (disk full)", "free space and run it again"),
     errno.EDQUOT: ("cannot be written (disk quota reached)", "free space and run it again"),
+    errno.EIO: ("cannot be written (the disk reports an error)", "check the disk and run it again"),
     errno.EFBIG: ("cannot be written (file too large)", "raise the limit on file sizes and run it again"),
 }
 
@@ -82,8 +83,15 @@ def is_of_the_disk(error: sqlite3.Error) -> bool:
     return str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_IOERR", "SQLITE_FULL"))
 
 
-def from_os(error: OSError, path: str, *, so: str = NOTHING_SENT) -> StoreUnavailableError:
-    """Translates what the operating system raised on the way to the store; `so` says what it means for the caller."""
+def from_os(error: OSError, path: str, *, so: str = NOTHING_SENT, uncertain: bool = False) -> StoreUnavailableError:
+    """Translates what the operating system raised.
+
+    Args:
+        error: the exception.
+        path: the store's file.
+        so: what that means for the caller.
+        uncertain: whether it was the sync after a commit that failed.
+    """
     why = error.strerror or type(error).__name__
     what, then = _OS.get(error.errno or 0, (f"cannot be used ({why})", "check the path and run it again"))
-    return StoreUnavailableError(f"the store {path} {what}, {so}; {then}.")
+    return StoreUnavailableError(f"the store {path} {what}, {so}; {then}.", uncertain=uncertain)

@@ -1,4 +1,8 @@
-"""The end of the write-ahead log, and what is left behind it of the time before the log was begun anew.
+"""The write-ahead log as a file: syncing it apart from a commit, and what is left behind its end of the time before.
+
+At `synchronous = FULL` SQLite ends a commit with a sync of the log; at NORMAL it leaves that out, and nothing else
+(sqlite3WalFrames in its source). So a commit at NORMAL and a sync of the log afterwards are as durable, and spare the
+two statements that change the level and change it back. Only that others see the commit before it is on the disk.
 
 A log that is begun anew keeps its length: its frames are written over one by one, and those behind them still hold what
 was erased since. They are no part of the log any more: each frame carries the salts of the head that it was written
@@ -19,23 +23,53 @@ _FRAME_HEAD: Final = 24
 _MAGIC: Final = (0x377F0682, 0x377F0683)
 
 
+def open_log(path: str, inode: Inode | None) -> int | None:
+    """A descriptor of a log, to be synced and cut. Unlike the database, it carries no locks that closing it would drop.
+
+    Args:
+        path: where it is.
+        inode: the file that is meant, as `inode_of` names it. If another one is there: None.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    found = os.fstat(descriptor)
+    if (found.st_dev, found.st_ino) == inode:
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def sync(descriptor: int) -> None:
+    """Returns when all that was committed survives a power loss.
+
+    Raises:
+        OSError: the disk has failed.
+    """
+    if hasattr(os, "fdatasync"):
+        os.fdatasync(descriptor)
+    else:
+        os.fsync(descriptor)
+
+
 def cut_rest(path: str, inode: Inode | None) -> None:
     """Cuts a log behind its last frame. To be called in a write transaction, so that nobody makes it longer.
 
     Args:
-        path: where it is. Unlike the database, it carries no locks of SQLite's that closing it would drop.
-        inode: the file that is meant, as `inode_of` names it; another one is left alone.
+        path: where it is.
+        inode: the file that is meant; another one is left alone.
 
     Raises:
         OSError: it could not be read or cut.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    descriptor = open_log(path, inode)
+    if descriptor is None:
+        return
     try:
-        found = os.fstat(descriptor)
-        if (found.st_dev, found.st_ino) != inode:
-            return
-        end = _end(descriptor, found.st_size)
-        if end < found.st_size:
+        size = os.fstat(descriptor).st_size
+        end = _end(descriptor, size)
+        if end < size:
             os.fsync(descriptor)  # the head too, if it is of a program that syncs nothing
             os.ftruncate(descriptor, end)
     finally:

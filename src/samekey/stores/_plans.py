@@ -38,6 +38,7 @@ from samekey.stores._transactions import (
     renew_row,
     settle_at_once,
     settle_rows,
+    take_back_claim,
     write_event,
 )
 
@@ -63,6 +64,7 @@ class Plan(Generic[T]):
         work: what to run in a transaction; what it returns is the verb's answer, but for `Found`.
         at_once: the usual case of `work` in one statement, which SQLite begins and commits itself: what it answers. None, also
             as an answer: it is another case, and nothing was written.
+        take_back: undoes what `at_once` has committed. Given where others may see that before it is on the disk.
         full: whether the commit must survive a power loss.
         so: what a failure means for the caller, for the message.
         pages: how many pages of log it takes.
@@ -71,7 +73,7 @@ class Plan(Generic[T]):
         done: to be called if it did not find another row.
     """
 
-    __slots__ = ("at_once", "done", "erased", "full", "pages", "so", "undo", "work")
+    __slots__ = ("at_once", "done", "erased", "full", "pages", "so", "take_back", "undo", "work")
 
     def __init__(
         self,
@@ -79,6 +81,7 @@ class Plan(Generic[T]):
         *,
         full: bool,
         at_once: Callable[[Connection], T | None] | None = None,
+        take_back: Callable[[Connection], None] | None = None,
         so: str = NOT_RECORDED,
         pages: int = ROW_PAGES,
         erased: bool = True,
@@ -87,6 +90,7 @@ class Plan(Generic[T]):
     ) -> None:
         self.work = work
         self.at_once = at_once
+        self.take_back = take_back
         self.full = full
         self.so = so
         self.pages = pages
@@ -104,6 +108,7 @@ def claiming(
         partial(claim_row, running, known_names, claim),
         full=True,
         at_once=partial(claim_at_once, running, known_names, claim),
+        take_back=partial(take_back_claim, claim),
         so=NOTHING_SENT,
         pages=_pages(record.frozen_request),
         erased=False,

@@ -38,6 +38,9 @@ CLAIM: Final = f"""
 ON CONFLICT (identity, generation) DO NOTHING
 """
 
+# A claim of which it is told that nothing was sent.
+TAKE_BACK: Final = "DELETE FROM actions WHERE identity = ? AND generation = ? AND claim_nonce = ?"
+
 # A whole row over the one of the same identity and generation; the parameters are those of INSERT, and these two.
 REWRITE: Final = f"""
 UPDATE actions SET {", ".join(f"{name} = ?" for name in FIELDS)}, room = NULL, listed = 1

@@ -99,6 +99,12 @@ def claim_at_once(
     return None
 
 
+def take_back_claim(claim: Claim, connection: Connection) -> None:
+    """Undoes `claim_at_once`."""
+    record = claim.record
+    connection.execute(_sql.TAKE_BACK, (record.identity, record.generation, record.claim_nonce))
+
+
 def _is_first(claim: Claim) -> bool:
     """Whether it is written if there is no row of its identity, and that is all."""
     return claim.replaces is None and claim.duplicates_since is None and claim.record.generation == 1

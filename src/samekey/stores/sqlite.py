@@ -183,7 +183,9 @@ class SQLiteStore(Unpicklable):
 
     def _perform(self, plan: Plan[T]) -> T | Existing:
         try:
-            answer = self._engine.write(plan.work, full=plan.full, so=plan.so, at_once=plan.at_once)
+            answer = self._engine.write(
+                plan.work, full=plan.full, so=plan.so, at_once=plan.at_once, take_back=plan.take_back
+            )
         except BaseException:
             plan.undo()
             raise
