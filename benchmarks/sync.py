@@ -2,7 +2,8 @@
 
 Each contender has a process of its own and makes a few actions in each round; figures are medians over the rounds, and
 ratios are medians of the ratios within a round, so that a noisy neighbour meets all of them. The server is a process
-of its own too. Exits with 1 if a bar does not hold.
+of its own too. Where in memory a process happens to lie makes it some per cent faster or slower for as long as it
+lives, so all of them are started anew a few times. Exits with 1 if a bar does not hold.
 """
 
 import random
@@ -21,6 +22,9 @@ from _server import server
 FLOOR = "httpx + two commits"
 WARM_UP = 150
 """Actions before the first round: by then SQLite writes over its log and no longer makes it longer."""
+
+STARTS = 4
+"""How often all processes are started, each time for a part of the rounds."""
 
 Rounds = dict[str, list[float]]
 """Seconds per action in each round, by contender."""
@@ -69,7 +73,18 @@ def work(name: str, url: str, directory: Path) -> None:
     contender.close()
 
 
-def measure(names: list[str], directory: Path, *, rounds: int, actions: int, warm_up: int) -> Rounds:
+def measure(names: list[str], directory: Path, *, rounds: int, starts: int, actions: int, warm_up: int) -> Rounds:
+    results: Rounds = {name: [] for name in names}
+    for start in range(starts):
+        own = directory / f"start-{start}"
+        own.mkdir()
+        some = range(rounds * start // starts, rounds * (start + 1) // starts)
+        for name, seconds in measure_once(names, own, rounds=some, actions=actions, warm_up=warm_up).items():
+            results[name] += seconds
+    return results
+
+
+def measure_once(names: list[str], directory: Path, *, rounds: range, actions: int, warm_up: int) -> Rounds:
     results: Rounds = {name: [] for name in names}
     with ExitStack() as stack:
         url = stack.enter_context(server())
@@ -80,7 +95,7 @@ def measure(names: list[str], directory: Path, *, rounds: int, actions: int, war
             workers[name] = stack.enter_context(worker(name, url, own))
         for each in workers.values():
             each.run(warm_up)
-        for number in range(rounds):
+        for number in rounds:
             order = random.Random(number).sample(names, len(names))
             for name in order:
                 results[name].append(workers[name].run(actions))
@@ -125,13 +140,15 @@ def main() -> int:
     options.add_argument("--rounds", type=int, default=60, help="rounds to take the median of (default 60)")
     options.add_argument("--actions", type=int, default=25, help="actions of each contender in a round (default 25)")
     options.add_argument("--only", nargs="+", default=[], metavar="NAME", help="leave out all contenders but these")
+    options.add_argument("--starts", type=int, default=STARTS, help=f"starts of all processes (default {STARTS})")
     given = options.parse_args()
     rounds = min(given.rounds, 12) if given.quick else given.rounds
+    starts = min(1 if given.quick else given.starts, rounds)
     needed = {"httpx", FLOOR, "samekey"}
     names = [name for name in CONTENDERS if not given.only or name in needed or name in given.only]
     with scratch(given.dir) as directory:
         where = machine(directory)
-        results = measure(names, directory, rounds=rounds, actions=given.actions, warm_up=WARM_UP)
+        results = measure(names, directory, rounds=rounds, starts=starts, actions=given.actions, warm_up=WARM_UP)
     figures = {
         name: {
             "microseconds": median(seconds) * MICRO,
@@ -140,7 +157,7 @@ def main() -> int:
         }
         for name, seconds in results.items()
     }
-    title = f"sync: {rounds} rounds of {given.actions} actions; {where}"
+    title = f"sync: {rounds} rounds of {given.actions} actions, {starts} starts; {where}"
     return report(title, figures, bars(results), table(results), as_json=given.json)
 
 
