@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import sqlite3
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from samekey._core.model import Event
-from samekey._core.states import Move
+from samekey._core.states import Move, Status
 from samekey._core.verbs import Claim, Claimed, Existing, ScopeNamesDiffer, Settled
-from samekey.errors import StoreFormatError, StoreUnavailableError
-from samekey.stores import SQLiteStore, _log
+from samekey.errors import StoreError, StoreFormatError, StoreUnavailableError
+from samekey.stores import SQLiteStore, _locks, _log
 from samekey.stores._connection import connect
 from samekey.stores._inodes import inode_of
 from tests.stores.builders import T0, claimed, descriptors, done, record, settlement, stored
@@ -85,12 +87,17 @@ def store(heard: Heard, tmp_path: Path) -> Iterator[SQLiteStore]:
 
 
 class Disk:
-    """The `os` module for the store's log, whose syncs can fail or be counted."""
+    """The `os` module for the store's log, whose syncs can fail or be counted.
+
+    Attributes:
+        interrupts: what a signal handler raises while the disk is at work.
+    """
 
     def __init__(self) -> None:
         self.syncs = 0
         self.fails = False
         self.opens = True
+        self.interrupts: Exception | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(os, name)
@@ -98,12 +105,16 @@ class Disk:
     def open(self, path: str, flags: int) -> int:
         if not self.opens:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        if self.interrupts is not None:
+            raise self.interrupts
         return os.open(path, flags)
 
     def fdatasync(self, descriptor: int) -> None:
         self.syncs += 1
         if self.fails:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
+        if self.interrupts is not None:
+            raise self.interrupts
         os.fdatasync(descriptor)
 
 
@@ -136,7 +147,7 @@ def test_bad_news_is_not_seen_before_it_is_on_the_disk(store: SQLiteStore, heard
 
 
 def test_a_log_that_cannot_be_opened_is_synced_by_sqlite(store: SQLiteStore, heard: Heard, disk: Disk) -> None:
-    store._engine._close_log()
+    store._engine._own_sync.close()
     disk.opens = False
     row = claimed(store, "one")
     store.settle(settlement(row))
@@ -187,12 +198,75 @@ def test_a_claim_that_cannot_even_be_taken_back_is_uncertain(store: SQLiteStore,
     assert caught.value.uncertain
     assert not store._me().running
     disk.fails = False
+    # Whatever is written next finds it gone.
+    claimed(store, "two")
+    assert [row.scope for row in store.find() if row.status is Status.IN_FLIGHT] == [stored(store, "two").scope]
     assert claimed(store, "one").attempts == 1
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+@pytest.mark.parametrize("error", [TimeoutError("too long"), BrokenPipeError(errno.EPIPE, "its own pipe")])
+def test_what_a_signal_handler_raises_is_for_who_set_it(
+    store: SQLiteStore, disk: Disk, error: Exception, reopened: bool
+) -> None:
+    if reopened:
+        store._engine._own_sync.close()
+    disk.interrupts = error
+    with pytest.raises(type(error)) as caught:
+        claimed(store, "one")
+    assert caught.value is error
+    assert not store._engine._unsynced
+    assert not store._me().running
+    disk.interrupts = None
+    assert claimed(store, "two").attempts == 1
+
+
+def test_what_a_signal_handler_raises_while_another_writes_is_for_who_set_it(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Waiting:
+        """The `fcntl` module, in whose waits the handler is called."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(fcntl, name)
+
+        def flock(self, descriptor: int, how: int) -> None:
+            if how == fcntl.LOCK_EX:
+                raise TimeoutError("too long")
+            fcntl.flock(descriptor, how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_locks, "fcntl", Waiting())
+        for verb in partial(claimed, store, "one"), store.tidy:
+            with pytest.raises(TimeoutError, match="too long"):
+                verb()
+    assert claimed(store, "one").attempts == 1
+
+
+def test_nothing_is_told_of_what_a_transaction_that_was_left_open_would_undo(store: SQLiteStore) -> None:
+    row = claimed(store, "one")
+    connection = store._engine._connection
+    assert connection is not None
+    connection.execute("BEGIN")
+    with pytest.raises(StoreError):
+        store.settle(settlement(row))
+    assert isinstance(store.settle(settlement(row)), Settled)
+    assert stored(store, "one").settled
+
+
+def test_a_descriptor_that_fails_is_not_used_again(store: SQLiteStore) -> None:
+    claimed(store, "one")
+    mine = store._engine._own_sync._descriptor
+    assert mine is not None
+    os.close(mine)  # as a careless program does, which closes what is not its own
+    with pytest.raises(StoreUnavailableError, match="nothing was sent"):
+        claimed(store, "two")
+    assert claimed(store, "two").attempts == 1
 
 
 def test_a_child_gets_no_descriptor_of_the_log(store: SQLiteStore) -> None:
     claimed(store, "one")
-    assert store._engine._log is not None
+    assert "-wal" in os.readlink(f"/proc/self/fd/{store._engine._own_sync._descriptor}")
     child = os.fork()
     if not child:
         left = [name for name in descriptors() if "-wal" in name]
@@ -206,7 +280,7 @@ def test_a_store_that_is_closed_has_no_descriptor_of_the_log(store: SQLiteStore)
     assert len([name for name in descriptors() if "-wal" in name]) == 2, "SQLite's and ours"
     store.close()
     assert not [name for name in descriptors() if "-wal" in name]
-    assert store._engine._log is None
+    assert store._engine._own_sync._descriptor is None
 
 
 def syncs_again(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:

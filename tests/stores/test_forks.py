@@ -98,6 +98,43 @@ def test_a_child_of_a_fork_in_the_middle_of_a_write_is_refused_and_its_parent_go
     assert told == ["StoreUnavailableErrorTrue"] * 2 + ["1"]
 
 
+FORK_WHILE_THE_DISK_IS_SLOW = """
+import threading
+from samekey.stores import _fork, _log
+from tests.stores.builders import descriptors
+_fork.PATIENCE = 0.01
+store = SQLiteStore(path)
+done(store, "first")
+done(store, "second")
+reached, free = threading.Event(), threading.Event()
+class Disk:
+    def __getattr__(self, name):
+        return getattr(os, name)
+    def fdatasync(self, descriptor):
+        reached.set()
+        assert free.wait(60)
+        os.fdatasync(descriptor)
+_log.os = Disk()
+thread = threading.Thread(target=done, args=(store, "slow"))
+thread.start()
+reached.wait()
+pid = os.fork()
+if pid == 0:
+    os._exit(len([name for name in descriptors() if "-wal" in name]))
+# SQLite's own connection is the parent's, and can be neither used nor closed.
+say(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+free.set()
+thread.join()
+say(len(store.find()))
+"""
+
+
+def test_a_child_of_a_fork_while_another_thread_waits_for_the_disk_gets_no_descriptor_of_the_log(
+    tmp_path: Path,
+) -> None:
+    assert output_of(FORK_WHILE_THE_DISK_IS_SLOW, tmp_path / "samekey.db").splitlines() == ["1", "3"]
+
+
 FORK_UNDER_LOAD = """
 import threading
 store = SQLiteStore(path)

@@ -25,7 +25,7 @@ from samekey.errors import StoreError, StoreUnavailableError, UsageError
 from samekey.stores import _loops
 from samekey.stores._connection import BUSY_TIMEOUT_MS, Connection
 from samekey.stores._database import MAX_SHARED, Database
-from samekey.stores._errors import NOTHING_SENT, from_os, from_sqlite
+from samekey.stores._errors import NOTHING_SENT, from_os, from_sqlite, leave_to_its_handler
 from samekey.stores._jobs import Call, Errand, Flight, Job
 from samekey.stores._locks import UNDER_WAY, threads_inside
 from samekey.stores._plans import Plan
@@ -183,7 +183,8 @@ class AsyncEngine(Database):
                 self._be_patient(connection, patient=False)
                 self._get_ready(connection, full=full)
                 self._begin(connection, full=full)
-            except (StoreError, sqlite3.Error, OSError):
+            except (StoreError, sqlite3.Error, OSError) as error:
+                leave_to_its_handler(error)
                 return False  # the worker will meet it, or wait for it
             if self._run_all(connection, list(jobs)):
                 mark = self._mark_now()

@@ -4,7 +4,6 @@ What it takes to come to a transaction without waiting where one must not is the
 (`_engine`) and for event loops (`_async_engine`).
 """
 
-import os
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from samekey.stores._inodes import Inode, asker, inode_of
 from samekey.stores._jobs import Job
 from samekey.stores._keeper import Keeper
 from samekey.stores._locks import FileLock
-from samekey.stores._log import open_log, sync
+from samekey.stores._log import OwnSync
 from samekey.stores._sharing import run_all
 
 T = TypeVar("T")
@@ -53,6 +52,7 @@ class Database:
         self._given: bytes | None = None
         self._asked = self._keep = False
         self._lock = FileLock(files.lock)
+        self._own_sync = OwnSync(files.log)
         self.emptier = Emptier(files, connect, lambda: (self._inode, self._log_inode))
         self.keeper = Keeper(self.emptier.empty, self.emptier.rest)
         self._reset()
@@ -66,7 +66,7 @@ class Database:
         self._log_inode: Inode | None = None
         self._files_opened: tuple[Inode | None, ...] = ()
         self._unsynced = False
-        self._log: int | None = None
+        self._take_back: Callable[[Connection], None] | None = None
         # What a transaction has read it may have written itself: they are forgotten after one that was not committed.
         self.scope_names: dict[str, tuple[str, ...]] = {}
         self._open_ended = False
@@ -87,7 +87,7 @@ class Database:
         if left:
             _inherited.setdefault(self._inode, []).extend(left)
         self._connection = None
-        self._close_log()
+        self._own_sync.close()
         self._lock.abandon()
         self.emptier.after_fork()
         self.keeper.after_fork()
@@ -170,15 +170,10 @@ class Database:
 
     def _drop(self) -> None:
         self.scope_names.clear()
-        self._close_log()
+        self._own_sync.close()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
-    def _close_log(self) -> None:
-        log, self._log = self._log, None
-        if log is not None:
-            os.close(log)
 
     def close(self) -> None:
         """Empties the log and lets go of everything; a later verb opens it again."""
@@ -292,37 +287,36 @@ class Database:
 
     def _do_at_once(self, connection: Connection, job: Job[Any]) -> bool:
         """Does the usual case of a lone job, without a BEGIN and a COMMIT around its one statement."""
-        if job.at_once is None:
+        if job.at_once is None or connection.in_transaction:
             return False
-        log = self._log_to_sync() if job.full and job.take_back is not None else None
-        self._set_level(connection, full=job.full and log is None)
+        apart = job.full and job.take_back is not None and self._own_sync.is_ready(self._log_inode)
+        self._set_level(connection, full=job.full and not apart)
         try:
             job.answer = job.at_once(connection)
         except sqlite3.Error as error:
             self._not_committed(error, [job], uncertain=is_of_the_disk(error))
-        if log is not None and job.answer is not None:
-            self._sync_apart(connection, log, job)
+        if apart and job.answer is not None:
+            self._sync_apart(connection, job)
         job.done = job.answer is not None or job.error is not None
         return job.done
 
-    def _log_to_sync(self) -> int | None:
-        """The log, if it can be synced apart; if not, SQLite does it."""
-        if self._log is None:
-            with suppress(OSError):
-                self._log = open_log(self.files.log, self._log_inode)
-        return self._log
-
-    def _sync_apart(self, connection: Connection, log: int, job: Job[Any]) -> None:
+    def _sync_apart(self, connection: Connection, job: Job[Any]) -> None:
         try:
-            sync(log)
+            self._own_sync.sync()
         except OSError as error:
-            self._unsynced = True
-            job.error = from_os(error, self.files.shown, so=job.so, uncertain=True)
-            job.error.__cause__ = error
-            assert job.take_back is not None
-            # It is told that nothing was sent: nobody is to find it and send it (R12).
+            told = from_os(error, self.files.shown, so=job.so, uncertain=True)
+            told.__cause__ = error
+            # Its caller is told that nothing was sent: nobody is to find it and send it (R12).
+            self._unsynced, self._take_back = True, job.take_back
+            job.error = told
+            self._own_sync.close()
             with suppress(sqlite3.Error):
-                job.take_back(connection)
+                self._take_it_back(connection)
+
+    def _take_it_back(self, connection: Connection) -> None:
+        if self._take_back is not None:
+            self._take_back(connection)
+            self._take_back = None
 
     def _check_place(self, so: str) -> None:
         """Database, log and index are still the files that were opened: SQLite writes into deleted ones too."""
@@ -344,6 +338,7 @@ class Database:
         """
         self._level = ""
         connection.execute("PRAGMA synchronous = EXTRA").fetchall()
+        self._take_it_back(connection)
         self._lock.leave_mark()
         if connection.execute(_sql.TRUNCATE).fetchone()[0]:
             raise StoreUnavailableError(

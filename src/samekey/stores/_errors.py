@@ -83,6 +83,18 @@ def is_of_the_disk(error: sqlite3.Error) -> bool:
     return str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_IOERR", "SQLITE_FULL"))
 
 
+def leave_to_its_handler(error: Exception) -> None:
+    """Raises an `OSError` that no call on a file can have raised, such as `TimeoutError("too long")`.
+
+    A signal handler raised it while the call went on, and it is for who set the handler, as a Ctrl-C is.
+
+    Raises:
+        OSError: the exception itself.
+    """
+    if isinstance(error, OSError) and (error.errno is None or isinstance(error, ConnectionError)):
+        raise error
+
+
 def from_os(error: OSError, path: str, *, so: str = NOTHING_SENT, uncertain: bool = False) -> StoreUnavailableError:
     """Translates what the operating system raised.
 
@@ -91,7 +103,11 @@ def from_os(error: OSError, path: str, *, so: str = NOTHING_SENT, uncertain: boo
         path: the store's file.
         so: what that means for the caller.
         uncertain: whether it was the sync after a commit that failed.
+
+    Raises:
+        OSError: the exception itself, if it is a signal handler's.
     """
+    leave_to_its_handler(error)
     why = error.strerror or type(error).__name__
     what, then = _OS.get(error.errno or 0, (f"cannot be used ({why})", "check the path and run it again"))
     return StoreUnavailableError(f"the store {path} {what}, {so}; {then}.", uncertain=uncertain)

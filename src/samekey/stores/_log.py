@@ -14,6 +14,7 @@ import os
 from bisect import bisect_left
 from typing import Final
 
+from samekey.stores._errors import leave_to_its_handler
 from samekey.stores._inodes import Inode
 
 _HEAD: Final = 32
@@ -41,16 +42,50 @@ def open_log(path: str, inode: Inode | None) -> int | None:
     return None
 
 
-def sync(descriptor: int) -> None:
-    """Returns when all that was committed survives a power loss.
+class OwnSync:
+    """The log, as its store syncs it itself. One thread at a time.
 
-    Raises:
-        OSError: the disk has failed.
+    Args:
+        path: where it is.
     """
-    if hasattr(os, "fdatasync"):
-        os.fdatasync(descriptor)
-    else:
-        os.fsync(descriptor)
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def is_ready(self, inode: Inode | None) -> bool:
+        """Opens the log if need be; if it cannot be, SQLite has to sync it.
+
+        Args:
+            inode: the file that is meant.
+        """
+        if self._descriptor is None:
+            try:
+                self._descriptor = open_log(self._path, inode)
+            except OSError as error:
+                leave_to_its_handler(error)
+        return self._descriptor is not None
+
+    def sync(self) -> None:
+        """Returns when all that was committed survives a power loss. To be called when it is ready.
+
+        Raises:
+            OSError: the disk has failed, or a signal handler has raised it.
+        """
+        assert self._descriptor is not None
+        if hasattr(os, "fdatasync"):
+            os.fdatasync(self._descriptor)
+        else:
+            os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Gives the descriptor back; it is opened again when it is needed."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            try:
+                os.close(descriptor)
+            except OSError as error:
+                leave_to_its_handler(error)
 
 
 def cut_rest(path: str, inode: Inode | None) -> None:

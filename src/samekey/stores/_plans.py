@@ -112,7 +112,7 @@ def claiming(
         so=NOTHING_SENT,
         pages=_pages(record.frozen_request),
         erased=False,
-        undo=partial(running.end, (record.identity, record.generation, record.fence)),
+        undo=partial(running.withdraw, task_of(record), record.claim_nonce),
     )
 
 
@@ -120,16 +120,15 @@ def renewing(running: Running, renewal: Renewal) -> Plan[Renewed]:
     """See `Store.renew`."""
     expect = renewal.expect
     task = (renewal.identity, expect.generation, renewal.new_fence)
+    takes_over = renewal.new_fence != expect.fence
     return Plan(
         partial(renew_row, running, renewal),
         full=True,
         so=NOTHING_SENT,
         pages=ROW_PAGES,
         erased=False,
-        undo=partial(running.end, task) if running.row(task) is None else nothing,
-        done=partial(running.end, (renewal.identity, expect.generation, expect.fence))
-        if renewal.new_fence != expect.fence
-        else nothing,
+        undo=partial(running.withdraw, task, renewal.nonce) if takes_over or running.row(task) is None else nothing,
+        done=partial(running.end, (renewal.identity, expect.generation, expect.fence)) if takes_over else nothing,
     )
 
 

@@ -29,7 +29,8 @@ class Running:
 
     def begin(self, record: Record) -> None:
         """Says that a task works under the record's fence."""
-        self._tasks[record.identity, record.generation, record.fence] = record
+        with self._lock:
+            self._tasks[record.identity, record.generation, record.fence] = record
 
     def row(self, task: Task) -> Record | None:
         """The row as the task wrote it, or None if no such task runs."""
@@ -45,10 +46,20 @@ class Running:
 
     def end(self, task: Task) -> None:
         """Says that the task does not run any more; wakes those who wait."""
-        if task not in self._tasks:
-            return
+        if task in self._tasks:
+            self._end(task, None)
+
+    def withdraw(self, task: Task, nonce: str) -> None:
+        """The same of a claim or a take-over that failed. If another one holds the action as this task, that goes on."""
+        if task in self._tasks:
+            self._end(task, nonce)
+
+    def _end(self, task: Task, nonce: str | None) -> None:
         with self._lock:
-            self._tasks.pop(task, None)
+            row = self._tasks.get(task)
+            if row is None or nonce not in (None, row.claim_nonce):
+                return
+            del self._tasks[task]
             asleep = self._asleep.pop(task, ())
             if self._waiting:
                 self._ended.notify_all()
