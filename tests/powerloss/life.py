@@ -16,6 +16,7 @@ from samekey._core.verbs import Renewed
 from samekey.errors import StoreUnavailableError
 from samekey.stores import SQLiteStore, _keeper
 from samekey.stores._holders import holders
+from samekey.stores._keeper import Extent
 from tests.powerloss.disk import Operation, Tape
 from tests.powerloss.recorder import TapedVFS, tape_os
 from tests.stores.builders import at, claimed, renewal, settlement, stored
@@ -173,7 +174,7 @@ def whole_life(store: SQLiteStore, tell: Teller) -> None:
         three = claimed(store, "three", frozen_request=BIG)
     # As the keeper does it while there is work: the log is begun anew over what it held.
     with tell.emptying():
-        assert store._engine.emptier.empty(False)
+        assert store._engine.emptier.empty(Extent.REST) is not None
     with tell.changing(durable=True):
         four = claimed(store, "four")
     with tell.changing(durable=False):
@@ -183,7 +184,7 @@ def whole_life(store: SQLiteStore, tell: Teller) -> None:
     # And once more: what is left behind it of the time before is cut off.
     length = log_of(store)
     with tell.emptying():
-        assert store._engine.emptier.empty(False)
+        assert store._engine.emptier.empty(Extent.REST) is not None
     assert log_of(store) < length
     with tell.changing(durable=True):
         claimed(store, "over what was left")

@@ -19,6 +19,7 @@ from samekey._core.verbs import Claim, Claimed, Existing
 from samekey.errors import StoreUnavailableError
 from samekey.stores import AsyncSQLiteStore, SQLiteStore, _async_engine, _keeper, _sql
 from samekey.stores._connection import Connection, read_write
+from samekey.stores._keeper import Extent
 from samekey.stores._locks import UNDER_WAY, FileLock
 from samekey.stores._plans import Plan
 from tests.stores.builders import at, claimed, record, resolution, settlement
@@ -147,7 +148,7 @@ async def test_a_settlement_after_the_log_was_emptied_does_not_sync_on_the_loop(
         row = record(store)  # type: ignore[arg-type]
         await store.claim(Claim(row))
         if by == "keeper":
-            await anyio.to_thread.run_sync(store._engine.emptier.empty, False)
+            await anyio.to_thread.run_sync(store._engine.emptier.empty, Extent.REST)
         elif by == "tidy":
             await store.tidy()
         else:

@@ -12,7 +12,7 @@ import pytest
 from samekey._core.model import Result
 from samekey._core.states import UNSETTLED, Move, Status
 from samekey.stores import SQLiteStore, _keeper, _sql
-from samekey.stores._keeper import Keeper
+from samekey.stores._keeper import Extent, Keeper
 from tests.stores.builders import BODY, claimed, done, everything, settlement
 from tests.stores.children import output_of
 
@@ -67,8 +67,8 @@ def test_the_keeper_empties_the_log_after_a_settlement(store: SQLiteStore, monke
     emptied = threading.Event()
     work = store._engine.keeper._work
 
-    def watched(cut: bool) -> bool:
-        result = work(cut)
+    def watched(extent: Extent) -> int | None:
+        result = work(extent)
         emptied.set()
         return result
 
@@ -80,51 +80,82 @@ def test_the_keeper_empties_the_log_after_a_settlement(store: SQLiteStore, monke
 
 def test_the_keeper_begins_the_log_of_a_busy_store_anew() -> None:
     """A store that is never quiet for long must not keep erased bytes in its log."""
-    cuts: list[bool] = []
+    asked: list[Extent] = []
 
-    def work(cut: bool) -> bool:
-        cuts.append(cut)
-        return len(cuts) > 1
+    def work(extent: Extent) -> int | None:
+        asked.append(extent)
+        return 1 if len(asked) > 1 else None
 
     keeper = Keeper(work, lambda: None)
     keeper._pages = 1
     keeper._look()  # the first look sees a write
-    assert cuts == []
+    assert asked == []
     for tries in (1, 2):  # the first time a reader is in the way
-        keeper._pages += 1
+        keeper._pages += _keeper.MANY_PAGES * tries  # however much is written
         keeper._begun = long_ago = time.monotonic() - _keeper.LONGEST
         keeper._look()
-        assert cuts == [False] * tries
+        assert asked == [Extent.REST] * tries
         assert keeper._owes()
         assert (keeper._begun == long_ago) == (tries == 1)
     keeper._look()
-    assert (cuts, keeper._owes()) == ([False, False, True], False)
+    assert (asked, keeper._owes()) == ([Extent.REST, Extent.REST, Extent.CUT], False)
 
 
 def test_a_long_log_is_begun_anew_and_cut_when_the_store_is_quiet() -> None:
-    cuts: list[bool] = []
+    asked: list[Extent] = []
 
-    def work(cut: bool) -> bool:
-        cuts.append(cut)
-        return True
+    def work(extent: Extent) -> int:
+        asked.append(extent)
+        return 1_000
 
     keeper = Keeper(work, lambda: None)
     keeper._pages = _keeper.MANY_PAGES
     keeper._look()
-    assert (cuts, keeper._owes()) == ([False], True)
+    assert (asked, keeper._owes()) == ([Extent.ANEW], True)
+    begun = keeper._begun
+    keeper._pages = _keeper.MANY_PAGES
     keeper._look()
-    assert (cuts, keeper._owes()) == ([False, True], False)
+    assert asked == [Extent.ANEW] * 2
+    assert keeper._begun == begun, "it does not put off what is due after some seconds"
+    keeper._look()
+    assert (asked, keeper._owes()) == ([Extent.ANEW, Extent.ANEW, Extent.CUT], False)
+
+
+@pytest.mark.parametrize(
+    ("noted", "had", "many"),
+    [
+        (1_000, 250, 4_000),  # rows that share commits share pages
+        (1_500, 6_000, 250),  # other processes write too
+        (1_000, 1, 8_000),
+        (1_000, 10**6, 125),
+        (1_000, -1, 1_000),  # somebody else was at it
+        (999, 250, 1_000),  # too little to judge by
+    ],
+)
+def test_how_long_the_log_has_become_is_learnt_from_each_emptying(noted: int, had: int, many: int) -> None:
+    keeper = Keeper(lambda _extent: had, lambda: None)
+    keeper._pages = noted
+    keeper._begun = time.monotonic() - _keeper.LONGEST
+    keeper._look()
+    assert keeper._many == many
+    keeper._ensure = lambda: asked.append(keeper._pages)  # type: ignore[method-assign]
+    asked: list[int] = []
+    for pages in range(many // 5, many + 1, many // 5):
+        assert asked == []
+        keeper.note(many // 5, erased=False)
+        assert keeper._pages == pages
+    assert asked == [many]
 
 
 def test_a_log_that_is_begun_anew_keeps_its_length(store: SQLiteStore) -> None:
     for number in range(20):
         done(store, str(number))
-    assert store._engine.emptier.empty(cut=False)
+    assert store._engine.emptier.empty(Extent.REST) is not None
     length = log_size(store)
     assert length > 100_000
     done(store, "over the beginning")
     assert log_size(store) == length
-    assert store._engine.emptier.empty(cut=True)
+    assert store._engine.emptier.empty(Extent.CUT) is not None
     assert log_size(store) == 0
 
 
@@ -152,8 +183,8 @@ def test_a_long_log_is_emptied_without_waiting(store: SQLiteStore, monkeypatch: 
     emptied = threading.Event()
     work = store._engine.keeper._work
 
-    def watched(cut: bool) -> bool:
-        result = work(cut)
+    def watched(extent: Extent) -> int | None:
+        result = work(extent)
         emptied.set()
         return result
 
@@ -164,15 +195,15 @@ def test_a_long_log_is_emptied_without_waiting(store: SQLiteStore, monkeypatch: 
 
 
 def test_work_that_fails_is_tried_again() -> None:
-    results = iter([False, OSError("no"), True])
+    results = iter([None, OSError("no"), 1])
     tried = threading.Semaphore(0)
 
-    def work(_cut: bool) -> bool:
+    def work(_extent: Extent) -> int | None:
         result = next(results)
         tried.release()
         if isinstance(result, OSError):
             raise result
-        return bool(result)
+        return result
 
     keeper = Keeper(work, lambda: None)
     keeper.note(_keeper.MANY_PAGES, erased=True)

@@ -17,6 +17,7 @@ from samekey.stores import _sql
 from samekey.stores._connection import Connect, Connection, read_write
 from samekey.stores._files import Files
 from samekey.stores._inodes import Inode, inode_of
+from samekey.stores._keeper import Extent
 from samekey.stores._locks import UNDER_WAY, FileLock
 from samekey.stores._log import cut_rest
 
@@ -48,19 +49,17 @@ class Emptier:
         self._alone.abandon()
         self.lock.abandon()
 
-    def empty(self, cut: bool) -> bool:  # noqa: FBT001 - the keeper asks by position
-        """Copies the log back, and cuts it to nothing or has the next commit begin it anew in its old length.
-
-        In the latter case what it held before it was last begun anew is gone.
+    def empty(self, extent: Extent) -> int | None:
+        """Copies the log back, and empties it.
 
         Returns:
-            Whether that is done; if not, ask again in a while.
+            How many pages it had; None if it is not done, ask again in a while.
         """
         if inode_of(self._files.database) != self._opened()[0]:
-            return True
+            return 0
         with self.mutex:
             try:
-                return self._alone.attempt() and self._empty(self.connection or self._open(), cut=cut)
+                return self._empty(self.connection or self._open(), extent) if self._alone.attempt() else None
             finally:
                 self._alone.release()
                 connection = self.connection
@@ -71,24 +70,26 @@ class Emptier:
         connection = self.connection = self._connect(read_write(self._files.database))
         connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}").fetchall()
         connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
+        # The page that it touches need not be on the disk while the writers wait for it; what is copied is synced.
+        connection.execute("PRAGMA synchronous = NORMAL").fetchall()
         return connection
 
-    def _empty(self, connection: Connection, *, cut: bool) -> bool:
+    def _empty(self, connection: Connection, extent: Extent) -> int | None:
         try:
             self.lock.acquire()
             connection.execute(_sql.TOUCH).fetchall()
         finally:
             self.lock.release()
         self.lock.leave_mark(UNDER_WAY)
-        connection.execute(_sql.PASSIVE).fetchall()  # most of the work, while writers go on
+        pages: int = connection.execute(_sql.PASSIVE).fetchone()[1]  # most of the work, while writers go on
         try:
             self.lock.acquire()
             self.lock.leave_mark()
-            whole = cut or self._cut_rest(connection)
-            busy: int = connection.execute(_sql.TRUNCATE if cut else _sql.RESTART).fetchone()[0]
+            whole = extent is not Extent.REST or self._cut_rest(connection)
+            busy: int = connection.execute(_sql.TRUNCATE if extent is Extent.CUT else _sql.RESTART).fetchone()[0]
         finally:
             self.lock.release()
-        return whole and busy == 0
+        return pages if whole and busy == 0 else None
 
     def _cut_rest(self, connection: Connection) -> bool:
         connection.execute("BEGIN IMMEDIATE")  # who does not know the lock file writes nothing now either

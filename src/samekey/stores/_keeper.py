@@ -3,23 +3,32 @@
 What was erased from a row is still in the log until the log is cut to nothing; and a checkpoint inside a commit is what
 makes the slowest commits slow. Cutting has a price of its own: the commits that make the file longer again wait about
 twice as long for the disk as those that write over what is there. So it is cut when the store is quiet; while there is
-work it is begun anew, and what it held before that is gone when it is begun anew the next time: written over, or cut off.
+work it is only begun anew, over what it holds. Every few seconds what is left behind its end is cut off too: then all is
+gone that it held when that was done the time before.
+
+Each emptying holds up the writers for a moment, and a busy event loop for longer: its thread and this one take the
+interpreter from each other at every call. So it is not done before the log is long. How long it is, is not known here but
+guessed by what was written: rows that share a commit share pages, and other processes write too. Each emptying tells how
+good the guess was.
 """
 
 import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from enum import Enum
 from time import monotonic
 from typing import Final
 
 DELAY: Final = 2.5
 """Seconds between two looks: without a write in between, what was erased goes from the files."""
 LONGEST: Final = 4.0
-"""Seconds after which the log is begun anew also while there are writes; what was erased goes with the second time, and
-design.md promises "some seconds"."""
+"""Seconds after which the rest of the log is cut off also while there are writes; what was erased goes with the second
+time, and design.md promises "some seconds"."""
 MANY_PAGES: Final = 1_000
 """Pages of log after which it is not worth waiting: SQLite's own default."""
+FARTHEST: Final = 8
+"""By how much the guess may be wrong, this way or that way, before it is not believed to be so."""
 PATIENCE: Final = 2.0
 """Seconds to wait for the thread's last checkpoint."""
 IDLE_ROUNDS: Final = 8
@@ -28,21 +37,33 @@ IDLE_ROUNDS: Final = 8
 _log = logging.getLogger("samekey")
 
 
+class Extent(Enum):
+    """How far to empty the log, after it was copied back."""
+
+    ANEW = "anew"
+    """The next commit begins it anew, over what it held."""
+    REST = "rest"
+    """And what is behind its end, from before it was last begun anew, is cut off."""
+    CUT = "cut"
+    """It is cut to nothing."""
+
+
 class Keeper:
-    """Runs `work` soon after something was noted: `work(True)` to cut the log, `work(False)` to begin it anew.
+    """Has the log emptied soon after something was noted.
 
     The thread starts with the first note that asks for it, ends when there is nothing to do, and never keeps the
     process alive.
     """
 
-    def __init__(self, work: Callable[[bool], bool], rest: Callable[[], None]) -> None:
-        self._work = work  # True if all is done, False to be asked again
+    def __init__(self, work: Callable[[Extent], int | None], rest: Callable[[], None]) -> None:
+        self._work = work  # how many pages the log had; None to be asked again
         self._rest = rest  # gives back what work needed
         self.after_fork()
 
     def after_fork(self) -> None:
         """Threads do not survive a fork; the next note starts a new one."""
         self._pages = 0
+        self._many = float(MANY_PAGES)
         self._seen = 0
         self._begun: float | None = None
         self._thread: threading.Thread | None = None
@@ -53,7 +74,7 @@ class Keeper:
     def note(self, pages: int, *, erased: bool) -> None:
         """Says that so many pages were written, some of them over what must go."""
         self._pages += pages
-        if self._pages >= MANY_PAGES or (erased and self._thread is None):
+        if self._pages >= self._many or (erased and self._thread is None):
             self._ensure()
 
     def stop(self) -> None:
@@ -73,7 +94,7 @@ class Keeper:
                 with suppress(RuntimeError):
                     thread.start()
                     self._thread = thread
-        if self._pages >= MANY_PAGES:
+        if self._pages >= self._many:
             self._wake.set()
 
     def _run(self) -> None:
@@ -96,19 +117,27 @@ class Keeper:
         pages, now = self._pages, monotonic()
         since = self._begun = now if self._begun is None else self._begun
         if pages == self._seen:
-            if self._once(cut=True):
+            if self._once(Extent.CUT):
                 self._begun = None
-        elif (pages >= MANY_PAGES or now - since >= LONGEST) and self._once(cut=False):
-            self._begun = now
+        elif now - since >= LONGEST:
+            if self._once(Extent.REST):
+                self._begun = now
+        elif pages >= self._many:
+            self._once(Extent.ANEW)
         self._seen = self._pages
 
-    def _once(self, *, cut: bool) -> bool:
-        self._pages = 0
+    def _once(self, extent: Extent) -> bool:
+        noted, self._pages = self._pages, 0
         try:
-            return self._work(cut)
+            had = self._work(extent)
         except Exception:  # noqa: BLE001 - the store's own verbs will meet it and tell the caller
             _log.debug("the store's log could not be emptied", exc_info=True, extra={"event": "log_not_emptied"})
             return False
+        if had is None:
+            return False
+        if noted >= self._many and had > 0:  # enough to judge by
+            self._many = min(max(noted * MANY_PAGES / had, MANY_PAGES / FARTHEST), MANY_PAGES * FARTHEST)
+        return True
 
     def _may_end(self) -> bool:
         with self._guard:
