@@ -6,6 +6,8 @@ SHORT = "tests/http/test_short.py"
 TOLD = "tests/http/test_short_told.py"
 WAY = "http/short.py"
 
+LISTENING = "tests/http/test_listening.py"
+
 HTTP = (
     guard(
         "line_only_alone",
@@ -260,5 +262,37 @@ HTTP = (
         "            response.stream = _nothing_more(self._module)\n",
         "            pass\n",
         "tests/client/test_garbage.py",
+    ),
+    guard(
+        "listening_unasked",
+        "what has come unasked is not the next request's answer",
+        "http/onewrite.py",
+        "            if self._has_come():\n                return True\n",
+        "",
+        LISTENING,
+    ),
+    guard(
+        "listening_bounded",
+        "a server that says more and more is listened to no more",
+        "http/listening.py",
+        "if len(self.read_queue) >= MOST_PIECES:",
+        "if not self.read_queue:",
+        LISTENING,
+    ),
+    guard(
+        "listening_goes_on",
+        "a connection is listened to all the time",
+        "http/listening.py",
+        "    transport.pause_reading = _go_on\n",
+        "",
+        LISTENING,
+    ),
+    guard(
+        "listening_tls",
+        "so is one over TLS",
+        "http/onewrite.py",
+        "await self._below.start_tls(*arguments, **options), self._has_come)",
+        "await self._below.start_tls(*arguments, **options), _never)",
+        LISTENING,
     ),
 )

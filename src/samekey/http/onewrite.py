@@ -14,6 +14,8 @@ import select
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+from samekey.http import listening
+
 ALONE: Final = "samekey_alone"
 """The extension of a request whose body is in memory, and which goes out as it is and once (see `Prepared.alone`)."""
 
@@ -33,11 +35,14 @@ class OneWrite:
 
     async def connect_tcp(self, *arguments: Any, **options: Any) -> Any:
         """A connection over TCP."""
-        return _Stream(self, await self._below.connect_tcp(*arguments, **options))
+        return self._opened(await self._below.connect_tcp(*arguments, **options))
 
     async def connect_unix_socket(self, *arguments: Any, **options: Any) -> Any:
         """A connection over a Unix socket."""
-        return _Stream(self, await self._below.connect_unix_socket(*arguments, **options))
+        return self._opened(await self._below.connect_unix_socket(*arguments, **options))
+
+    def _opened(self, below: Any) -> Any:
+        return _Stream(self, below, listening.go_on(below) or _never)
 
     async def sleep(self, seconds: float) -> None:
         """Lets time pass."""
@@ -54,12 +59,18 @@ def install(transport: Any) -> OneWrite:
     return made
 
 
+def _never() -> bool:
+    """What has come is not known here; the system knows."""
+    return False
+
+
 class _Stream:
     """A connection."""
 
-    def __init__(self, opener: OneWrite, below: Any) -> None:
+    def __init__(self, opener: OneWrite, below: Any, has_come: Callable[[], bool]) -> None:
         self._opener = opener
         self._below = below
+        self._has_come = has_come
         self._head = b""
         self._socket: Any = None
 
@@ -86,11 +97,14 @@ class _Stream:
         await self._below.aclose()
 
     async def start_tls(self, *arguments: Any, **options: Any) -> Any:
-        return _Stream(self._opener, await self._below.start_tls(*arguments, **options))
+        return _Stream(self._opener, await self._below.start_tls(*arguments, **options), self._has_come)
 
     def get_extra_info(self, info: str) -> Any:
-        if info == "is_readable" and self._opener.holding:
-            return self._is_readable()
+        if info == "is_readable":
+            if self._has_come():
+                return True
+            if self._opener.holding:
+                return self._is_readable()
         return self._below.get_extra_info(info)
 
     def _is_readable(self) -> bool:
