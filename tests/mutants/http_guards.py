@@ -6,6 +6,7 @@ SHORT = "tests/http/test_short.py"
 TOLD = "tests/http/test_short_told.py"
 WAY = "http/short.py"
 
+HANDING = "tests/http/test_handing.py"
 LISTENING = "tests/http/test_listening.py"
 
 HTTP = (
@@ -294,5 +295,37 @@ HTTP = (
         "await self._below.start_tls(*arguments, **options), self._has_come)",
         "await self._below.start_tls(*arguments, **options), _never)",
         LISTENING,
+    ),
+    guard(
+        "handing_renames",
+        "what fails on the usual way has the library's name",
+        "http/handing.py",
+        "            found = self._pool.handle_request(_handed(self.core, request))\n        except Exception:\n",
+        "            found = self._pool.handle_request(_handed(self.core, request))\n        except ValueError:\n",
+        HANDING,
+    ),
+    guard(
+        "handing_target",
+        "another target goes the library's own way",
+        "http/handing.py",
+        'return ALONE in extensions and "target" not in extensions',
+        "return ALONE in extensions",
+        HANDING,
+    ),
+    guard(
+        "handing_known",
+        "where httpcore makes something else of a request nothing is handed over",
+        "http/handing.py",
+        " or not _is_known(library, core):",
+        ":",
+        HANDING,
+    ),
+    guard(
+        "handing_native",
+        "what was put in the transport's place is not left out",
+        "http/proof.py",
+        "_are_native(library.name, type(client), kind, type(transport._pool))",
+        "_are_native(library.name, type(client), type(transport), type(transport._pool))",
+        HANDING,
     ),
 )

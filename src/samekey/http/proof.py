@@ -12,6 +12,7 @@ from functools import cache
 from operator import is_
 from typing import TYPE_CHECKING, Any, Final
 
+from samekey.http.handing import kind_below
 from samekey.http.native import handler_of, is_native
 from samekey.http.pools import one_of
 from samekey.http.short import handler_below
@@ -25,16 +26,17 @@ def silence_proves(library: Library[Any, Any], client: Any, request: Any, auth: 
     module = library.module
     chosen = client._transport_for_url(request.url)  # noqa: SLF001 (there is no public way to it)
     transport = one_of(chosen)
+    kind = kind_below(type(transport))
     auth = client.auth if auth is module.USE_CLIENT_DEFAULT else auth
     return (
         request.extensions.get("trace") is trace
         and (auth is None or isinstance(auth, tuple) or type(auth) in _plain_auths(module))
-        and type(transport) in {module.HTTPTransport, module.AsyncHTTPTransport}
+        and kind in {module.HTTPTransport, module.AsyncHTTPTransport}
         and _SENDING.isdisjoint(vars(client))
         and _HANDLING.isdisjoint(vars(chosen))
         and _HANDLING.isdisjoint(vars(transport))
         and _HANDLING.isdisjoint(vars(transport._pool))  # noqa: SLF001
-        and _are_native(library.name, type(client), type(transport), type(transport._pool))  # noqa: SLF001
+        and _are_native(library.name, type(client), kind, type(transport._pool))  # noqa: SLF001
     )
 
 

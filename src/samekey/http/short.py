@@ -21,6 +21,7 @@ import anyio
 import anyio.lowlevel
 import h11
 
+from samekey.http import handing
 from samekey.http.native import handler_of, is_native
 from samekey.http.onewrite import ALONE
 
@@ -39,6 +40,7 @@ def install(transport: Any) -> None:
     known = kind.__name__ in _KINDS and _core_of(kind) in _CORES
     if known and vars(pool).keys() >= _KNOWN:
         pool.__class__ = _shortened(kind)
+        handing.install(transport)
 
 
 def _core_of(kind: Any) -> str:
