@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -59,6 +59,13 @@ class Pooled(AsyncHttpx):
         return build_client(library_named(library.__name__, asynchronous=True), url, timeout)
 
 
+@cache  # the texts are constant; looking at each would be a part of what is measured
+def _kind_of(sql: str) -> str:
+    if sql.lstrip().startswith(("INSERT", "UPDATE")):
+        return "row"
+    return "level" if sql.startswith("PRAGMA synchronous = ") else "commit" if sql == "COMMIT" else ""
+
+
 class Counted:
     """A connection that counts what is written and which commits wait for the disk, and can make these slower."""
 
@@ -75,14 +82,15 @@ class Counted:
         return self._inner.in_transaction
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
-        if sql.startswith("PRAGMA synchronous = "):
+        kind = _kind_of(sql)
+        if kind == "row":
+            self._counts[0] += 1
+        elif kind == "level":
             self._full = not sql.endswith("NORMAL")
-        elif sql == "COMMIT" and self._full:
+        elif kind == "commit" and self._full:
             self._counts[1] += 1
             if self._slower:
                 time.sleep(self._slower)  # without the GIL, as the real one
-        elif sql.lstrip().startswith(("INSERT", "UPDATE")):
-            self._counts[0] += 1
         return self._inner.execute(sql, parameters)
 
     def close(self) -> None:

@@ -73,6 +73,7 @@ class _Stream:
         self._has_come = has_come
         self._head = b""
         self._socket: Any = None
+        self._poll: Any = None
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - httpcore's signature
         if self._opener.holding:
@@ -117,6 +118,7 @@ class _Stream:
         descriptor = -1 if self._socket is None else self._socket.fileno()
         if descriptor < 0 or _poll is None:
             return bool(self._below.get_extra_info("is_readable"))
-        poll = _poll()
-        poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(0))
+        if self._poll is None:
+            self._poll = _poll()
+            self._poll.register(descriptor, select.POLLIN)
+        return bool(self._poll.poll(0))
