@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +52,7 @@ class Body:
 
 @pytest.fixture
 def core(module: Any) -> Any:
-    return sys.modules[module.__name__.replace("httpx", "httpcore")]
+    return import_module(module.__name__.replace("httpx", "httpcore"))
 
 
 @pytest.fixture(params=[False, True], ids=["threads", "tasks"])
@@ -158,6 +158,23 @@ def test_where_httpcore_makes_something_else_of_a_request_nothing_is_handed_over
         transport = module.HTTPTransport(verify=TRUST)
         handing.install(transport)
         assert type(transport) is module.HTTPTransport
+    handing._handing.cache_clear()
+
+
+def test_where_the_library_has_other_names_nothing_is_handed_over(
+    module: Any, core: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = module.HTTPTransport.handle_request.__globals__
+    for missing in "map_httpcore_exceptions", "ResponseStream", "URL of httpcore":
+        handing._handing.cache_clear()
+        with monkeypatch.context() as patch:
+            if missing in names:
+                patch.delitem(names, missing)
+            else:
+                patch.setattr(core, "URL", lambda text: text)  # takes no parts
+            transport = module.HTTPTransport(verify=TRUST)
+            handing.install(transport)
+            assert type(transport) is module.HTTPTransport
     handing._handing.cache_clear()
 
 

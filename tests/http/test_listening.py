@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 import ssl
 import threading
+from collections import deque
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -99,6 +102,38 @@ async def test_what_has_come_unasked_is_not_the_next_answer(asynchronous: Librar
         assert server.connections == 2
 
 
+async def test_nor_is_what_came_with_the_answer_over_tls(asynchronous: Library[Any, Any]) -> None:
+    """It has left the queue then, with the piece that the answer was in."""
+    authority = trustme.CA()
+    trusting, tls = ssl.create_default_context(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.configure_trust(trusting)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+
+    def talkative(peer: Peer) -> None:
+        while peer.read_request():
+            peer.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+            peer.send(OK)
+            if len(server.requests) == 1:
+                peer.send(b"HTTP/1.1 500 Unasked\r\ncontent-length: 0\r\n\r\n")
+            peer.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+
+    with Server(talkative, tls=tls) as server:
+        async with built(asynchronous, server.url, verify=trusting) as client:
+            assert [(await client.post("/", content=b"{}")).status_code for _ in range(3)] == [200] * 3
+        assert server.connections == 2
+
+
+async def test_a_client_that_is_forgotten_leaves_no_connection(asynchronous: Library[Any, Any]) -> None:
+    with Server(answers) as server:
+        client = built(asynchronous, server.url)
+        assert (await client.post("/", content=b"{}")).status_code == 200
+        transport = protocol_of(client).transport
+        del client
+        while not transport.is_closing():
+            gc.collect()
+            await anyio.lowlevel.checkpoint()
+
+
 async def test_a_connection_whose_end_has_come_is_not_used_again(asynchronous: Library[Any, Any]) -> None:
     ends = threading.Semaphore(0)
 
@@ -172,6 +207,12 @@ def transport_of(name: str) -> Any:
         SimpleNamespace(
             _stream=SimpleNamespace(_transport=transport_of("_SelectorSocketTransport"), _protocol=SimpleNamespace())
         ),  # of another anyio
+        SimpleNamespace(
+            _stream=SimpleNamespace(
+                _transport=transport_of("_SelectorSocketTransport"),
+                _protocol=SimpleNamespace(read_queue=deque(), read_event=asyncio.Event()),
+            )
+        ),  # of one that does not know of a connection's end
     ],
 )
 async def test_one_that_is_built_otherwise_stays_as_it_is(stream: Any) -> None:

@@ -339,6 +339,28 @@ async def test_nor_is_it_the_next_tasks(asynchronous: Library[Any, Any]) -> None
         assert server.connections == 2
 
 
+def talkative_later(peer: Peer) -> None:
+    while peer.read_request():
+        more = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n" if len(peer.server.requests) == 2 else b""
+        peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok" + more)
+
+
+def test_nor_that_of_a_request_of_another_kind(build: Build) -> None:
+    with Server(talkative_later) as server:
+        client = build(server.url)
+        assert [post(client, alone=alone) for alone in (True, True, False)] == [200] * 3
+        assert server.connections == 2
+
+
+@pytest.mark.anyio
+async def test_nor_that_of_a_tasks(asynchronous: Library[Any, Any]) -> None:
+    with Server(talkative_later) as server:
+        async with built(asynchronous, server.url) as client:
+            for alone in (True, True, False):
+                assert (await client.send(request(client, alone=alone))).status_code == 200
+        assert server.connections == 2
+
+
 def test_a_pool_of_the_same_name_stays_as_it_is(module: Any) -> None:
     kind = type("ConnectionPool", (type(module.HTTPTransport(verify=TRUST)._pool),), {"__module__": __name__})
     transport = module.HTTPTransport(verify=TRUST)

@@ -75,6 +75,7 @@ HTTP = (
         WAY,
         """            self._line._response_closed()  # noqa: SLF001 (as above)
         finally:
+            _end_if_unasked(self._line)
             self._pool.pass_on()
 """,
         """            self._line._response_closed()  # noqa: SLF001 (as above)
@@ -107,18 +108,18 @@ HTTP = (
         "line_readable",
         "what the server has ended is not used by a task",
         "http/onewrite.py",
-        "return bool(poll.poll(0))",
-        "return poll is None",
+        "return bool(self._poll.poll(0))",
+        "return self._poll is None",
         SHORT,
     ),
     guard(
         "line_task_passed_on",
         "the task that waits gets the connection that is free",
         WAY,
-        """        finally:
+        """            _end_if_unasked(self._line)
             await self._pool.pass_on()
 """,
-        """        finally:
+        """            _end_if_unasked(self._line)
             pass
 """,
         SHORT,
@@ -292,8 +293,8 @@ HTTP = (
         "listening_tls",
         "so is one over TLS",
         "http/onewrite.py",
-        "await self._below.start_tls(*arguments, **options), self._has_come)",
-        "await self._below.start_tls(*arguments, **options), _never)",
+        "listening.behind_tls(below, self._has_come)",
+        "_never",
         LISTENING,
     ),
     guard(
@@ -326,6 +327,46 @@ HTTP = (
         "http/proof.py",
         "_are_native(library.name, type(client), kind, type(transport._pool))",
         "_are_native(library.name, type(client), type(transport), type(transport._pool))",
+        HANDING,
+    ),
+    guard(
+        "listening_tls_rest",
+        "what a piece has besides is not the next request's answer",
+        "http/listening.py",
+        "has_come() or packed.pending > 0 or unpacked.pending() > 0",
+        "has_come()",
+        LISTENING,
+    ),
+    guard(
+        "listening_forgotten",
+        "a client that is forgotten leaves no connection",
+        "http/listening.py",
+        "        loop.call_soon_threadsafe(transport.abort)\n",
+        "        pass\n",
+        LISTENING,
+    ),
+    guard(
+        "listening_end",
+        "an anyio that does not know of ends is left alone",
+        "http/listening.py",
+        'hasattr(protocol, "is_at_eof") and ',
+        "",
+        LISTENING,
+    ),
+    guard(
+        "short_unasked",
+        "what a server says besides is not the answer of a request of another kind",
+        "http/short.py",
+        "        finally:\n            _end_if_unasked(self._line)\n            self._pool.pass_on()\n",
+        "        finally:\n            self._pool.pass_on()\n",
+        "tests/http/test_short.py",
+    ),
+    guard(
+        "handing_names",
+        "where the library has no such names nothing is handed over",
+        "http/handing.py",
+        "if not needed <= names.keys() or not",
+        "if not",
         HANDING,
     ),
 )

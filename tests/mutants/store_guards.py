@@ -359,7 +359,7 @@ STORE = (
         "keeper_learns",
         "it is not begun anew before it is long, nor long after it is",
         "stores/_keeper.py",
-        "if noted >= self._many and had > 0:",
+        "if noted >= self._many and had > 0 and not failed:",
         "if noted < 0:",
         LOG,
     ),

@@ -221,6 +221,39 @@ def test_what_a_signal_handler_raises_is_for_who_set_it(
     assert claimed(store, "two").attempts == 1
 
 
+def test_what_comes_in_another_thread_is_no_handlers(store: SQLiteStore, disk: Disk) -> None:
+    """Nor is what a file system of a program raises that was ended."""
+    told: list[Exception] = []
+
+    def claims(name: str) -> None:
+        try:
+            claimed(store, name)
+        except Exception as error:  # noqa: BLE001 - it is what is looked at
+            told.append(error)
+
+    disk.interrupts = TimeoutError("too long")
+    thread = threading.Thread(target=claims, args=("one",))
+    thread.start()
+    thread.join()
+    assert store._engine._unsynced
+    disk.interrupts = None
+    claimed(store, "three")
+    disk.interrupts = ConnectionAbortedError(errno.ECONNABORTED, os.strerror(errno.ECONNABORTED))
+    claims("two")
+    assert [type(error) for error in told] == [StoreUnavailableError] * 2
+    assert len(store.find()) == 3
+
+
+def test_what_could_not_be_taken_back_is_when_the_store_is_closed(store: SQLiteStore, heard: Heard, disk: Disk) -> None:
+    disk.fails = True
+    heard.fails, heard.when = "SQLITE_BUSY", "DELETE"
+    with pytest.raises(StoreUnavailableError, match="nothing was sent"):
+        claimed(store, "one")
+    disk.fails = False
+    store.close()
+    assert len(store.find()) == 2
+
+
 def test_what_a_signal_handler_raises_while_another_writes_is_for_who_set_it(
     store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -147,6 +147,19 @@ def test_how_long_the_log_has_become_is_learnt_from_each_emptying(noted: int, ha
     assert asked == [many]
 
 
+def test_nothing_is_learnt_from_an_emptying_that_has_failed_before() -> None:
+    """The log has the pages of both times then."""
+    answers = iter([None, 4_000, 4_000])
+    keeper = Keeper(lambda _extent: next(answers), lambda: None)
+    many = []
+    for _ in range(3):
+        keeper._pages = 1_000
+        keeper._begun = time.monotonic() - _keeper.LONGEST
+        keeper._look()
+        many.append(keeper._many)
+    assert many == [1_000, 1_000, 250]
+
+
 def test_a_log_that_is_begun_anew_keeps_its_length(store: SQLiteStore) -> None:
     for number in range(20):
         done(store, str(number))

@@ -102,7 +102,8 @@ def _handing(kind: Any) -> type[Any] | None:
         return None
     names = handler.__globals__
     library, core = sys.modules[package], sys.modules[_CORES[package]]
-    if names.keys() < {"map_httpcore_exceptions", _STREAMS[kind.__name__]} or not _is_known(library, core):
+    needed = {"map_httpcore_exceptions", _STREAMS[kind.__name__]}
+    if not needed <= names.keys() or not _is_known(library, core):
         return None
     members = {
         "core": core,
@@ -118,12 +119,15 @@ def _is_known(library: Any, core: Any) -> bool:
     """Whether it is what httpcore makes of a request itself."""
     request = library.Request("POST", "https://a.example:81/b?c=d", headers={"A": "b"}, json={}, extensions={"e": 1})
     url = request.url
-    made = core.Request(
-        request.method,
-        core.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-        headers=request.headers.raw,
-        content=request.stream,
-        extensions=request.extensions,
-    )
-    handed = _handed(core, request)
-    return {**vars(made), "url": vars(made.url)} == {**vars(handed), "url": vars(handed.url)}
+    try:
+        made = core.Request(
+            request.method,
+            core.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions=request.extensions,
+        )
+        handed = _handed(core, request)
+        return {**vars(made), "url": vars(made.url)} == {**vars(handed), "url": vars(handed.url)}
+    except (AttributeError, TypeError):  # it is made otherwise
+        return False

@@ -8,7 +8,10 @@ listened to. What comes although nobody has asked for it is in memory then, wher
 
 from __future__ import annotations
 
+import asyncio
+import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any, Final
 
@@ -30,14 +33,37 @@ def go_on(stream: Any) -> Callable[[], bool] | None:
     below = getattr(stream, "_stream", None)
     transport: Any = getattr(below, "_transport", None)
     protocol: Any = getattr(below, "_protocol", None)
-    if type(transport).__name__ != "_SelectorSocketTransport" or not vars(protocol).keys() >= _KNOWN:
+    # An anyio that does not know of a connection's end by itself would wait for it in vain.
+    known = hasattr(protocol, "is_at_eof") and vars(protocol).keys() >= _KNOWN
+    if type(transport).__name__ != "_SelectorSocketTransport" or not known:
         return None
     kind: Any = type(protocol)
     protocol.__class__ = _bounded(kind)
     protocol.transport = transport
     transport.pause_reading = _go_on
+    # The loop holds on to what it listens to, also when a client is forgotten that nobody has closed.
+    weakref.finalize(below, _abandon, asyncio.get_running_loop(), transport).atexit = False
     has_come: Callable[[], bool] = protocol.read_event.is_set
     return has_come
+
+
+def behind_tls(stream: Any, has_come: Callable[[], bool]) -> Callable[[], bool]:
+    """The same for what TLS is spoken over: a piece that has come may have more in it than was read.
+
+    Args:
+        stream: httpcore's, with TLS.
+        has_come: whether something has come below it.
+    """
+    tls = getattr(stream, "_stream", None)
+    packed, unpacked = getattr(tls, "_read_bio", None), getattr(tls, "_ssl_object", None)
+    if packed is None or unpacked is None:
+        return has_come
+    return lambda: has_come() or packed.pending > 0 or unpacked.pending() > 0
+
+
+def _abandon(loop: asyncio.AbstractEventLoop, transport: Any) -> None:
+    with suppress(RuntimeError):  # the loop has ended, and listens to nothing any more
+        loop.call_soon_threadsafe(transport.abort)
 
 
 def _go_on() -> None:

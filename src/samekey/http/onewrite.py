@@ -98,7 +98,8 @@ class _Stream:
         await self._below.aclose()
 
     async def start_tls(self, *arguments: Any, **options: Any) -> Any:
-        return _Stream(self._opener, await self._below.start_tls(*arguments, **options), self._has_come)
+        below = await self._below.start_tls(*arguments, **options)
+        return _Stream(self._opener, below, listening.behind_tls(below, self._has_come))
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":

@@ -114,9 +114,14 @@ class _Short:
         line = connection._connection  # noqa: SLF001 (there is no public way to it)
         if type(line) is not self.inner or not line.is_idle() or not line.can_handle_request(request.url.origin):
             return None
-        if line._h11_state.trailing_data[0]:  # noqa: SLF001
-            line._expire_at = 0.0  # noqa: SLF001 (the server has said more than it was asked: that answers nothing)
+        _end_if_unasked(line)
         return None if line.has_expired() else line
+
+
+def _end_if_unasked(line: Any) -> None:
+    """If the server has said more than it was asked, that answers nothing, and the connection is not used again."""
+    if line._h11_state.trailing_data[0]:  # noqa: SLF001 (there is no public way to it)
+        line._expire_at = 0.0  # noqa: SLF001 (as above)
 
 
 class _Threads(_Short):
@@ -279,6 +284,7 @@ class _Body:
         try:
             self._line._response_closed()  # noqa: SLF001 (as above)
         finally:
+            _end_if_unasked(self._line)
             self._pool.pass_on()
 
 
@@ -307,6 +313,7 @@ class _AsyncBody:
                 with anyio.CancelScope(shield=True):
                     await self._line._response_closed()  # noqa: SLF001 (as above)
         finally:
+            _end_if_unasked(self._line)
             await self._pool.pass_on()
 
 

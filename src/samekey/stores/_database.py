@@ -213,6 +213,8 @@ class Database:
     def _empty_and_drop(self) -> None:
         try:
             if self._connection is not None and inode_of(self.files.database) == self._inode:
+                with suppress(sqlite3.Error):
+                    self._take_it_back(self._connection)
                 self._cut_log(self._connection)
         finally:
             self._drop()

@@ -2,6 +2,7 @@
 
 import errno
 import sqlite3
+import threading
 from typing import Final
 
 from samekey.errors import StoreError, StoreFormatError, StoreUnavailableError
@@ -84,15 +85,24 @@ def is_of_the_disk(error: sqlite3.Error) -> bool:
 
 
 def leave_to_its_handler(error: Exception) -> None:
-    """Raises an `OSError` that no call on a file can have raised, such as `TimeoutError("too long")`.
+    """Raises an `OSError` that no call on a file has raised, such as `TimeoutError("too long")`.
 
-    A signal handler raised it while the call went on, and it is for who set the handler, as a Ctrl-C is.
+    A signal handler raised it while the call went on, and it is for who set the handler, as a Ctrl-C is. Handlers run in the
+    main thread only.
 
     Raises:
         OSError: the exception itself.
     """
-    if isinstance(error, OSError) and (error.errno is None or isinstance(error, ConnectionError)):
+    if isinstance(error, OSError) and (error.errno is None or isinstance(error, _OF_SOCKETS)) and _is_main():
         raise error
+
+
+_OF_SOCKETS: Final = (BrokenPipeError, ConnectionRefusedError, ConnectionResetError)
+"""And not ConnectionAbortedError, which a file system in a program of its own can raise."""
+
+
+def _is_main() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def from_os(error: OSError, path: str, *, so: str = NOTHING_SENT, uncertain: bool = False) -> StoreUnavailableError:

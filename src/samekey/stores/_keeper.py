@@ -24,7 +24,7 @@ DELAY: Final = 2.5
 """Seconds between two looks: without a write in between, what was erased goes from the files."""
 LONGEST: Final = 4.0
 """Seconds after which the rest of the log is cut off also while there are writes; what was erased goes with the second
-time, and design.md promises "some seconds"."""
+time."""
 MANY_PAGES: Final = 1_000
 """Pages of log after which it is not worth waiting: SQLite's own default."""
 FARTHEST: Final = 8
@@ -64,6 +64,7 @@ class Keeper:
         """Threads do not survive a fork; the next note starts a new one."""
         self._pages = 0
         self._many = float(MANY_PAGES)
+        self._failed = False
         self._seen = 0
         self._begun: float | None = None
         self._thread: threading.Thread | None = None
@@ -128,6 +129,7 @@ class Keeper:
 
     def _once(self, extent: Extent) -> bool:
         noted, self._pages = self._pages, 0
+        failed, self._failed = self._failed, True
         try:
             had = self._work(extent)
         except Exception:  # noqa: BLE001 - the store's own verbs will meet it and tell the caller
@@ -135,7 +137,8 @@ class Keeper:
             return False
         if had is None:
             return False
-        if noted >= self._many and had > 0:  # enough to judge by
+        self._failed = False
+        if noted >= self._many and had > 0 and not failed:  # enough to judge by, and all of it
             self._many = min(max(noted * MANY_PAGES / had, MANY_PAGES / FARTHEST), MANY_PAGES * FARTHEST)
         return True
 
