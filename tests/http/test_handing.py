@@ -152,13 +152,27 @@ def test_where_httpcore_makes_something_else_of_a_request_nothing_is_handed_over
         made(request, *arguments, **options)
         request.more = 1
 
-    handing._handing.cache_clear()
+    handing._mixed.cache_clear()
     with monkeypatch.context() as patch:
         patch.setattr(core.Request, "__init__", more)
         transport = module.HTTPTransport(verify=TRUST)
         handing.install(transport)
         assert type(transport) is module.HTTPTransport
-    handing._handing.cache_clear()
+    handing._mixed.cache_clear()
+
+
+def test_a_transport_of_the_time_when_something_was_in_its_place_says_nothing_of_the_next(
+    module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = []
+    for wrapped in (True, False):
+        with monkeypatch.context() as patch:
+            if wrapped:
+                patch.setattr(module.HTTPTransport, "handle_request", lambda *_: None)
+            transport = module.HTTPTransport(verify=TRUST)
+            handing.install(transport)
+            kinds.append(type(transport) is module.HTTPTransport)
+    assert kinds == [True, False]
 
 
 def test_where_the_library_has_other_names_nothing_is_handed_over(
@@ -166,7 +180,7 @@ def test_where_the_library_has_other_names_nothing_is_handed_over(
 ) -> None:
     names = module.HTTPTransport.handle_request.__globals__
     for missing in "map_httpcore_exceptions", "ResponseStream", "URL of httpcore":
-        handing._handing.cache_clear()
+        handing._mixed.cache_clear()
         with monkeypatch.context() as patch:
             if missing in names:
                 patch.delitem(names, missing)
@@ -175,7 +189,7 @@ def test_where_the_library_has_other_names_nothing_is_handed_over(
             transport = module.HTTPTransport(verify=TRUST)
             handing.install(transport)
             assert type(transport) is module.HTTPTransport
-    handing._handing.cache_clear()
+    handing._mixed.cache_clear()
 
 
 def test_what_was_put_in_the_transports_place_is_not_left_out(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,12 +94,15 @@ def _handed(core: Any, request: Any) -> Any:
     return made
 
 
-@cache
 def _handing(kind: Any) -> type[Any] | None:
-    package = kind.__module__.partition(".")[0]
-    handler = handler_of(kind)
+    package, handler = kind.__module__.partition(".")[0], handler_of(kind)
     if package not in _CORES or not is_native(handler, package):
         return None
+    return _mixed(kind, package, handler)
+
+
+@cache
+def _mixed(kind: Any, package: str, handler: Any) -> type[Any] | None:
     names = handler.__globals__
     library, core = sys.modules[package], sys.modules[_CORES[package]]
     needed = {"map_httpcore_exceptions", _STREAMS[kind.__name__]}
