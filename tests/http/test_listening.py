@@ -40,6 +40,15 @@ def answers(peer: Peer) -> None:
         peer.answer()
 
 
+def trusting_and_trusted() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """The contexts of a client and of the server that it trusts."""
+    authority = trustme.CA()
+    trusting, trusted = ssl.create_default_context(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.configure_trust(trusting)
+    authority.issue_cert("127.0.0.1").configure_cert(trusted)
+    return trusting, trusted
+
+
 def line_of(client: Any) -> Any:
     """The connection of a client that has made one."""
     (connection,) = client._transport.pools[0].transport._pool.connections
@@ -78,10 +87,7 @@ async def test_it_is_listened_to_once(asynchronous: Library[Any, Any], monkeypat
 async def test_what_has_come_unasked_is_not_the_next_answer(asynchronous: Library[Any, Any], over_tls: bool) -> None:
     """It is not in the system any more, where httpcore looks for it."""
     said = threading.Event()
-    authority = trustme.CA()
-    trusting, tls = ssl.create_default_context(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.configure_trust(trusting)
-    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    trusting, tls = trusting_and_trusted()
 
     def talkative(peer: Peer) -> None:
         while peer.read_request():
@@ -104,10 +110,7 @@ async def test_what_has_come_unasked_is_not_the_next_answer(asynchronous: Librar
 
 async def test_nor_is_what_came_with_the_answer_over_tls(asynchronous: Library[Any, Any]) -> None:
     """It has left the queue then, with the piece that the answer was in."""
-    authority = trustme.CA()
-    trusting, tls = ssl.create_default_context(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.configure_trust(trusting)
-    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    trusting, tls = trusting_and_trusted()
 
     def talkative(peer: Peer) -> None:
         while peer.read_request():

@@ -317,10 +317,10 @@ def test_more_connections_than_may_be_kept_are_closed(build: Build, module: Any)
         assert post(client) == 200
 
 
-def talkative(peer: Peer) -> None:
-    """Answers the first request twice, the second time with what is no answer to anything."""
+def talkative(peer: Peer, *, at: int = 1) -> None:
+    """Answers one request twice, the second time with what is no answer to anything."""
     while peer.read_request():
-        more = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n" if len(peer.server.requests) == 1 else b""
+        more = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n" if len(peer.server.requests) == at else b""
         peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok" + more)
 
 
@@ -339,14 +339,8 @@ async def test_nor_is_it_the_next_tasks(asynchronous: Library[Any, Any]) -> None
         assert server.connections == 2
 
 
-def talkative_later(peer: Peer) -> None:
-    while peer.read_request():
-        more = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n" if len(peer.server.requests) == 2 else b""
-        peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok" + more)
-
-
 def test_nor_that_of_a_request_of_another_kind(build: Build) -> None:
-    with Server(talkative_later) as server:
+    with Server(functools.partial(talkative, at=2)) as server:
         client = build(server.url)
         assert [post(client, alone=alone) for alone in (True, True, False)] == [200] * 3
         assert server.connections == 2
@@ -354,7 +348,7 @@ def test_nor_that_of_a_request_of_another_kind(build: Build) -> None:
 
 @pytest.mark.anyio
 async def test_nor_that_of_a_tasks(asynchronous: Library[Any, Any]) -> None:
-    with Server(talkative_later) as server:
+    with Server(functools.partial(talkative, at=2)) as server:
         async with built(asynchronous, server.url) as client:
             for alone in (True, True, False):
                 assert (await client.send(request(client, alone=alone))).status_code == 200
