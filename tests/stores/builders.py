@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 
+from samekey.stores import SQLiteStore
 from samekey.testing._contract.builders import (
     ANSWER,
     BODY,
@@ -59,6 +60,12 @@ def descriptors() -> set[str]:
         with suppress(OSError):
             found.add(f"{name} {os.readlink(f'/proc/self/fd/{name}')}")
     return found
+
+
+def descriptors_of_log(store: SQLiteStore) -> list[str]:
+    """What this process has open of a store's log. Others' may be left of tests that interrupt at any line."""
+    log = f"{os.path.realpath(store.location)}-wal"
+    return [name for name in descriptors() if log in name]
 
 
 def leaves_no_descriptor(use: Callable[[int], None]) -> None:

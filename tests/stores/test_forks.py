@@ -101,7 +101,7 @@ def test_a_child_of_a_fork_in_the_middle_of_a_write_is_refused_and_its_parent_go
 FORK_WHILE_THE_DISK_IS_SLOW = """
 import threading
 from samekey.stores import _fork, _log
-from tests.stores.builders import descriptors
+from tests.stores.builders import descriptors_of_log
 _fork.PATIENCE = 0.01
 store = SQLiteStore(path)
 done(store, "first")
@@ -120,7 +120,7 @@ thread.start()
 reached.wait()
 pid = os.fork()
 if pid == 0:
-    os._exit(len([name for name in descriptors() if "-wal" in name]))
+    os._exit(len(descriptors_of_log(store)))
 # SQLite's own connection is the parent's, and can be neither used nor closed.
 say(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 free.set()

@@ -13,6 +13,7 @@ import pytest
 
 from samekey.stores._postgres_listen import AsyncListener, Listener
 from tests.servers.postgres import SECONDS, Postgres
+from tests.stores.builders import descriptors
 
 MOST_OF_SELECT = 1024
 
@@ -71,13 +72,13 @@ def test_without_a_thread_left_nobody_listens_and_nothing_fails(
         raise RuntimeError("can't start new thread")
 
     listener = Listener(postgres.url, "none")
-    before = os.listdir("/proc/self/fd")
+    before = descriptors()
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", start)
         listener.turn("a", listen=True)
     assert not listener.hearing
     assert "failed with RuntimeError" in caplog.text
-    assert os.listdir("/proc/self/fd") == before
+    assert not descriptors() - before
     listener.close()
 
 
