@@ -149,6 +149,7 @@ async def test_a_settlement_after_the_log_was_emptied_does_not_sync_on_the_loop(
         await store.claim(Claim(row))
         if by == "keeper":
             await anyio.to_thread.run_sync(store._engine.emptier.empty, Extent.REST)
+            store._engine.emptier.rest()
         elif by == "tidy":
             await store.tidy()
         else:
