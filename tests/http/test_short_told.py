@@ -15,7 +15,7 @@ from samekey.http.exchange import Exchange, exchange, exchange_async
 from tests.http.conftest import NOW, prepared
 from tests.http.many import anyio_backend, asynchronous, built, serving
 from tests.http.servers import Peer, Server
-from tests.http.test_short import Build, Follower, answers, build, looks, post, request
+from tests.http.shortly import Build, Follower, answers, build, looks, post, request
 
 if TYPE_CHECKING:
     from samekey.http.library import Library

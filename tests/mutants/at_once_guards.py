@@ -6,6 +6,7 @@ ENGINE = "stores/_database.py"
 LOG = "stores/_log.py"
 TRANSACTIONS = "stores/_transactions.py"
 AT_ONCE = "tests/stores/test_at_once.py"
+OWN_SYNC = "tests/stores/test_own_sync.py"
 DURABILITY = "tests/stores/test_durability.py"
 FORKS = "tests/stores/test_forks.py"
 POWER = "tests/powerloss/test_power_loss.py"
@@ -50,7 +51,7 @@ AT_ONCE_GUARDS = (
         ENGINE,
         "                self._take_it_back(connection)\n",
         "                pass\n",
-        AT_ONCE,
+        OWN_SYNC,
     ),
     guard(
         "apart_sync_again",
@@ -66,7 +67,7 @@ AT_ONCE_GUARDS = (
         ENGINE,
         "from_os(error, self.files.shown, so=job.so, uncertain=True)",
         "from_os(error, self.files.shown, so=job.so)",
-        AT_ONCE,
+        OWN_SYNC,
     ),
     guard(
         "apart_claims_only",
@@ -82,7 +83,7 @@ AT_ONCE_GUARDS = (
         LOG,
         "    if (found.st_dev, found.st_ino) == inode:\n",
         "    if found:\n",
-        AT_ONCE,
+        OWN_SYNC,
     ),
     guard(
         "apart_no_log",
@@ -90,7 +91,7 @@ AT_ONCE_GUARDS = (
         ENGINE,
         "full=job.full and not apart)",
         "full=False)",
-        AT_ONCE,
+        OWN_SYNC,
     ),
     guard(
         "apart_closed",
@@ -98,7 +99,7 @@ AT_ONCE_GUARDS = (
         LOG,
         "                os.close(descriptor)\n",
         "                pass\n",
-        AT_ONCE,
+        OWN_SYNC,
     ),
     guard(
         "at_once_alone",
@@ -170,7 +171,7 @@ AT_ONCE_GUARDS = (
         ENGINE,
         "if job.at_once is None or connection.in_transaction:",
         "if job.at_once is None:",
-        AT_ONCE,
+        OWN_SYNC,
     ),
     guard(
         "apart_taken_back_later",
@@ -178,7 +179,7 @@ AT_ONCE_GUARDS = (
         ENGINE,
         "        self._take_it_back(connection)\n        self._lock.leave_mark()\n",
         "        self._lock.leave_mark()\n",
-        AT_ONCE,
+        OWN_SYNC,
     ),
     guard(
         "apart_opened_anew",
@@ -186,7 +187,7 @@ AT_ONCE_GUARDS = (
         ENGINE,
         "            self._own_sync.close()\n            with suppress(sqlite3.Error):\n",
         "            with suppress(sqlite3.Error):\n",
-        AT_ONCE,
+        OWN_SYNC,
     ),
     guard(
         "apart_forked",
@@ -202,7 +203,7 @@ AT_ONCE_GUARDS = (
         "stores/_errors.py",
         "    leave_to_its_handler(error)\n",
         "",
-        AT_ONCE,
+        OWN_SYNC,
     ),
     guard(
         "handlers_own_pipe",
@@ -210,7 +211,7 @@ AT_ONCE_GUARDS = (
         "stores/_errors.py",
         "(error.errno is None or isinstance(error, _OF_SOCKETS))",
         "error.errno is None",
-        AT_ONCE,
+        OWN_SYNC,
     ),
     guard(
         "handlers_own_open",
@@ -220,7 +221,7 @@ AT_ONCE_GUARDS = (
         "                leave_to_its_handler(error)\n",
         "                self._descriptor = open_log(self._path, inode)\n            except OSError:\n"
         "                pass\n",
-        AT_ONCE,
+        OWN_SYNC,
     ),
     guard(
         "withdrawn_own",
@@ -252,7 +253,7 @@ AT_ONCE_GUARDS = (
         "stores/_errors.py",
         " and _is_main():",
         ":",
-        AT_ONCE,
+        OWN_SYNC,
     ),
     guard(
         "apart_taken_back_at_the_end",
@@ -260,6 +261,6 @@ AT_ONCE_GUARDS = (
         ENGINE,
         "                    self._take_it_back(self._connection)\n",
         "                    pass\n",
-        AT_ONCE,
+        OWN_SYNC,
     ),
 )

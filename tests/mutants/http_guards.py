@@ -3,6 +3,7 @@
 from tests.mutants.mutant import Edit, guard
 
 SHORT = "tests/http/test_short.py"
+SHARED = "tests/http/test_short_shared.py"
 TOLD = "tests/http/test_short_told.py"
 WAY = "http/short.py"
 
@@ -24,7 +25,7 @@ HTTP = (
         WAY,
         "line._state, line._expire_at = type(line._state).NEW, None",
         "pass",
-        SHORT,
+        SHARED,
     ),
     guard(
         "line_surplus",
@@ -32,7 +33,7 @@ HTTP = (
         WAY,
         "if self._requests or len(self._connections) > 1:",
         "if self._requests:",
-        SHORT,
+        SHARED,
     ),
     guard(
         "line_cancelled",
@@ -40,7 +41,7 @@ HTTP = (
         WAY,
         "            await anyio.lowlevel.checkpoint_if_cancelled()\n",
         "",
-        SHORT,
+        SHARED,
     ),
     guard(
         "line_talkative",
@@ -48,7 +49,7 @@ HTTP = (
         WAY,
         "if line._h11_state.trailing_data[0]:",
         "if line is None:",
-        SHORT,
+        SHARED,
     ),
     guard("line_known", "a pool of another kind stays as it is", WAY, " and _core_of(kind) in _CORES", "", SHORT),
     guard(
@@ -82,7 +83,7 @@ HTTP = (
         finally:
             pass
 """,
-        SHORT,
+        SHARED,
     ),
     guard(
         "line_passed_on_after_failure",
@@ -90,7 +91,7 @@ HTTP = (
         WAY,
         "            line.close()\n        self.pass_on()\n",
         "            line.close()\n",
-        SHORT,
+        SHARED,
     ),
     guard(
         "line_unavailable",
@@ -102,7 +103,7 @@ HTTP = (
         """        except StopIteration:
             request.stream = leaving.below
 """,
-        SHORT,
+        SHARED,
     ),
     guard(
         "line_readable",
@@ -125,7 +126,7 @@ HTTP = (
         SHORT,
     ),
     guard(
-        "line_shielded", "a cancellation keeps no answer open", WAY, "CancelScope(shield=True)", "CancelScope()", SHORT
+        "line_shielded", "a cancellation keeps no answer open", WAY, "CancelScope(shield=True)", "CancelScope()", SHARED
     ),
     guard(
         "line_own",
@@ -359,7 +360,7 @@ HTTP = (
         "http/short.py",
         "        finally:\n            _end_if_unasked(self._line)\n            self._pool.pass_on()\n",
         "        finally:\n            self._pool.pass_on()\n",
-        "tests/http/test_short.py",
+        SHARED,
     ),
     guard(
         "handing_names",
