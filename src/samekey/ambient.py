@@ -197,7 +197,7 @@ class AmbientAction(Known[Any]):
     def _check_write(self, engine: Groundwork[Any, Any, Any, Any], operation: Operation, prepared: Prepared) -> None:
         print_, name = (
             engine.fingerprint(operation, prepared),
-            f"{prepared.outgoing.method} {prepared.request.url.path}",
+            f"{prepared.outgoing.method} {prepared.url.path}",
         )
         if self._print not in {None, print_}:
             raise UsageError(

@@ -61,17 +61,24 @@ class AsyncEngine(Groundwork[AsyncStore, AsyncClock, ClientT, ResponseT]):
             UsageError: the API takes no keys, and the store can lose a claim.
             BaseException: what interrupted it.
         """
+        if not tracing.used():
+            return await self._run(identity, operation, prepared, correlation_id)
         with tracing.action(identity.operation_name) as span:
             prepared = with_headers(self.library, prepared, span.headers(self.http, self.library.module))
-            try:
-                await self.secret()
-                task = self._task(identity, operation, prepared, correlation_id)
-            except StoreError as error:
-                raise of_action(error, identity, correlation_id) from error.__cause__
-            ports = self._ports(task)
-            finished = self._conclude(operation, await drive(start(task.plan), ports), ports)
+            finished = await self._run(identity, operation, prepared, correlation_id)
             span.finished(finished.record, finished.error, replayed=finished.replayed, recovered=finished.recovered)
         return finished
+
+    async def _run(
+        self, identity: Identity, operation: Operation, prepared: Prepared, correlation_id: str | None
+    ) -> Finished[ResponseT]:
+        try:
+            await self.secret()
+            task = self._task(identity, operation, prepared, correlation_id)
+        except StoreError as error:
+            raise of_action(error, identity, correlation_id) from error.__cause__
+        ports = self._ports(task)
+        return self._conclude(operation, await drive(start(task.plan), ports), ports)
 
     async def recover(self, existing: Existing, operation: Operation) -> Record | None:
         """Finishes what a dead process left, if the rules allow to send its frozen request again."""

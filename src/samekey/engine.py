@@ -60,17 +60,24 @@ class Engine(Groundwork[Store, Clock, ClientT, ResponseT]):
             UsageError: the API takes no keys, and the store can lose a claim.
             BaseException: what interrupted it.
         """
+        if not tracing.used():
+            return self._run(identity, operation, prepared, correlation_id)
         with tracing.action(identity.operation_name) as span:
             prepared = with_headers(self.library, prepared, span.headers(self.http, self.library.module))
-            try:
-                self.secret()
-                task = self._task(identity, operation, prepared, correlation_id)
-            except StoreError as error:
-                raise of_action(error, identity, correlation_id) from error.__cause__
-            ports = self._ports(task)
-            finished = self._conclude(operation, drive(start(task.plan), ports), ports)
+            finished = self._run(identity, operation, prepared, correlation_id)
             span.finished(finished.record, finished.error, replayed=finished.replayed, recovered=finished.recovered)
         return finished
+
+    def _run(
+        self, identity: Identity, operation: Operation, prepared: Prepared, correlation_id: str | None
+    ) -> Finished[ResponseT]:
+        try:
+            self.secret()
+            task = self._task(identity, operation, prepared, correlation_id)
+        except StoreError as error:
+            raise of_action(error, identity, correlation_id) from error.__cause__
+        ports = self._ports(task)
+        return self._conclude(operation, drive(start(task.plan), ports), ports)
 
     def recover(self, existing: Existing, operation: Operation) -> Record | None:
         """Finishes what a dead process left, if the rules allow to send its frozen request again."""
@@ -105,12 +112,15 @@ class Engine(Groundwork[Store, Clock, ClientT, ResponseT]):
             budget=self._budget(task),
             unfinished=self.unfinished,
             task=task,
+            make=self._make,
             send=self._attempt,
             look_up=self._look_up,
         )
 
     def _attempt(self, step: Send, ports: Ports) -> Exchange[ResponseT]:
         how = self._request(step, ports)
+        if not tracing.used():
+            return exchange(self.library, self.http, **how)
         with tracing.attempt(step) as span:
             sent = exchange(self.library, self.http, **how)
             span.brought(sent.reply, sent.failure, sent.error)

@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, Literal, TypeVar, cast
 from samekey._core.fingerprint import fingerprint, read_content
 from samekey._core.freezing import unfreeze
 from samekey._core.keys import Identity
-from samekey._core.model import Outgoing, Record
+from samekey._core.model import Frozen, Outgoing, Record
 from samekey._core.plan import Plan, Profile
 from samekey._core.reading import with_reference
 from samekey._core.run import Done, Run
@@ -152,7 +152,7 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
 
     def _own_headers(self, request: Any) -> frozenset[str]:
         """Where a client above may have put a key of its own."""
-        profile = self._terms.profile_at(request.method, request.url.path)
+        profile = self._terms.profile_at(request.method, request.url)
         own = {profile.key_header, profile.first_sent_header} if profile.carrier == "header" else set()
         return frozenset(name.lower() for name in own)
 
@@ -164,7 +164,8 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
     def _checked(self, identity: Identity, operation: Operation, prepared: Prepared) -> Prepared:
         try:
             self._check_place(operation, prepared)
-            prepared = conceal(self.library, prepared, self._terms.secrets(operation))
+            if (secrets := self._terms.secrets(operation)) is not None:
+                prepared = conceal(self.library, prepared, secrets)
         except UsageError as error:
             raise UsageError(f"{identity.label}: {error}") from None
         lease = self.store.lease
@@ -180,7 +181,7 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
                 f'be protected; send it through client.http, or with a client that has provider="keyless".'
             )
         if profile.keyed:
-            carriers.check(profile, outgoing, prepared.request.url)
+            carriers.check(profile, outgoing, prepared.url)
         if operation.reconcile == CANCEL and (self.lookup is None or self.lookup.kind != CANCEL):
             raise UsageError(
                 f'{profile.name} has no way to cancel by key, so reconcile="cancel" means nothing here; give a function of '
@@ -190,7 +191,7 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
             carriers.check_stamp(profile, operation.stamp, outgoing)
 
     def _profile_of(self, prepared: Prepared) -> Profile:
-        return self._terms.profile_at(prepared.outgoing.method, prepared.request.url.path)
+        return self._terms.profile_at(prepared.outgoing.method, prepared.url)
 
     def _task(self, identity: Identity, operation: Operation, prepared: Prepared, correlation_id: str | None) -> Task:
         """What the caller wants."""
@@ -241,7 +242,7 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
             boundary="",
             freeze="nothing",
         )
-        return Prepared(request, auth, built.outgoing)
+        return Prepared(auth, built.outgoing, request.url, request)
 
     @property
     def _known_secret(self) -> bytes:
@@ -252,27 +253,35 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
         budget = task.terms.budget
         return BUDGETS.budget(task.prepared.outgoing.origin, budget.ratio, budget.per_second) if budget else None
 
-    def _request(self, step: Send, books: Books) -> dict[str, Any]:
-        """The request of an attempt, and how it is to be exchanged."""
-        prepared, operation = books.task.prepared, books.task.terms.operation
+    def _make(self, record: Record, books: Books, frozen: Frozen | None = None) -> None:
+        """Makes the request of an attempt: with `frozen` as it was first sent, else as it was built."""
+        task: Task = books.task
+        prepared, profile, stamp = task.prepared, task.plan.profile, task.terms.operation.stamp
         request = prepared.request
-        if step.frozen is not None:
-            request = thaw(self.library, self.http, step.frozen, prepared=prepared)
-        record, profile = step.record, step.run.plan.profile
+        if frozen is not None:
+            request = thaw(self.library, self.http, frozen, prepared=prepared)
         if profile.keyed:
             request = carriers.write(self.library, profile, request, record.idempotency_key, record.first_sent_at)
-        if operation.stamp is not None:
-            request = carriers.write_stamp(self.library, operation.stamp, request, record.idempotency_key)
+        if stamp is not None:
+            request = carriers.write_stamp(self.library, stamp, request, record.idempotency_key)
+        books.made = request, prepared.alone and frozen is None
+
+    def _request(self, step: Send, books: Books) -> dict[str, Any]:
+        """The request of an attempt, and how it is to be exchanged."""
+        if books.made is None:
+            self._make(step.record, books, step.frozen)
+            assert books.made is not None
+        (request, alone), books.made = books.made, None
         books.attempting = True
         return {
             "request": request,
-            "auth": prepared.auth,
+            "auth": books.task.prepared.auth,
             "clock": self.clock.wall,
             "not_after": step.not_after,
             "timeout": step.seconds,
             # A connection from before a fork is the parent's too.
             "fresh_connection": step.fresh or os.getpid() != self._pid,
-            "alone": prepared.alone and step.frozen is None,
+            "alone": alone,
             "meanwhile": boundaries.once_sent(step.run.plan.prepare_digests),
         }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from samekey._core.values import fixed
 from samekey._testmode import TESTMODE
@@ -58,16 +58,23 @@ class TermBook:
         self._lookup = provider.lookup
         self._window = window
         self._retry = retry
+        self._has_secrets = bool(provider.secret_query or provider.secret_body)
         self._endpoints = [(each, provider.at(each).profile()) for each in provider.endpoints]
         self._known: dict[tuple[int, int], Terms] = {}
 
-    def profile_at(self, method: str, path: str) -> Profile:
-        """The profile as it is at an endpoint."""
+    def profile_at(self, method: str, url: Any) -> Profile:
+        """The profile as it is at an endpoint; `url` is one of the client's library."""
+        if not self._endpoints:
+            return self.profile
+        path = url.path
         return next((profile for each, profile in self._endpoints if each.matches(method, path)), self.profile)
 
-    def secrets(self, operation: Operation) -> Secrets:
-        """What of a request of this operation is not stored."""
+    def secrets(self, operation: Operation) -> Secrets | None:
+        """What of a request of this operation is not stored; None if all of it is."""
         provider = self._provider
+        of_operation, of_provider = operation.secret_query or operation.secret_body, self._has_secrets
+        if not (of_operation or of_provider):
+            return None
         return Secrets(operation.secret_query, operation.secret_body, provider.secret_query, provider.secret_body)
 
     def of(self, operation: Operation, profile: Profile) -> Terms:

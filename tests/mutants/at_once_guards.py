@@ -9,6 +9,7 @@ AT_ONCE = "tests/stores/test_at_once.py"
 OWN_SYNC = "tests/stores/test_own_sync.py"
 DURABILITY = "tests/stores/test_durability.py"
 FORKS = "tests/stores/test_forks.py"
+MEANWHILE = "tests/client/test_ahead.py"
 POWER = "tests/powerloss/test_power_loss.py"
 WITHDRAWN = "tests/stores/test_withdrawn.py"
 
@@ -262,5 +263,37 @@ AT_ONCE_GUARDS = (
         "                    self._take_it_back(self._connection)\n",
         "                    pass\n",
         OWN_SYNC,
+    ),
+    guard(
+        "meanwhile_committed",
+        "what is done meanwhile is done when the claim is committed, and before it is synced",
+        ENGINE,
+        "            job.meanwhile()\n        try:\n            self._own_sync.sync()\n",
+        "            pass\n        try:\n            self._own_sync.sync()\n            job.meanwhile and job.meanwhile()\n",
+        OWN_SYNC,
+    ),
+    guard(
+        "meanwhile_begun",
+        "the system is asked to write only if there is something to do until the sync",
+        ENGINE,
+        "        if job.meanwhile is not None:\n            self._own_sync.start()\n            job.meanwhile()\n",
+        "        self._own_sync.start()\n        if job.meanwhile is not None:\n            job.meanwhile()\n",
+        OWN_SYNC,
+    ),
+    guard(
+        "made_once",
+        "what was made for one attempt is not sent by another",
+        "groundwork.py",
+        "        (request, alone), books.made = books.made, None\n",
+        "        request, alone = books.made\n",
+        MEANWHILE,
+    ),
+    guard(
+        "made_not_claimed",
+        "what cannot be made is no failure of the claim",
+        "_drivers/sync.py",
+        "    except StoreError:\n        pass  #",
+        "    except StoreError:\n        raise  #",
+        MEANWHILE,
     ),
 )

@@ -5,18 +5,22 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import sqlite3
+import sys
 import threading
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from samekey._core.model import Event
 from samekey._core.states import Status
-from samekey._core.verbs import Settled
+from samekey._core.verbs import Claim, Claimed, Existing, Settled
 from samekey.errors import StoreError, StoreUnavailableError
 from samekey.stores import SQLiteStore, _locks, _log
 from samekey.stores._inodes import inode_of
-from tests.stores.builders import claimed, descriptors, descriptors_of_log, settlement, stored
+from tests.stores.builders import T0, claimed, descriptors, descriptors_of_log, record, settlement, stored
 from tests.stores.heard import Disk, Heard, syncs_again
 
 if TYPE_CHECKING:
@@ -208,3 +212,101 @@ def test_a_store_that_is_closed_has_no_descriptor_of_the_log(store: SQLiteStore)
     store.close()
     assert not descriptors_of_log(store)
     assert store._engine._own_sync._descriptor is None
+
+
+# --- while the disk is at work -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int | None, int, int, int]]:
+    """With what the system was asked to begin to write."""
+    asked: list[tuple[int | None, int, int, int]] = []
+    monkeypatch.setattr(_log, "_start_writing", lambda: lambda *given: asked.append(given))
+    return asked
+
+
+def test_what_there_is_to_do_is_done_when_the_claim_is_committed_and_not_synced(
+    store: SQLiteStore, disk: Disk, begun: list[Any]
+) -> None:
+    seen: list[Any] = []
+
+    def meanwhile() -> None:
+        with closing(sqlite3.connect(store.location)) as other:
+            rows = other.execute("SELECT count(*) FROM actions WHERE identity = 'identity-one'").fetchone()
+        seen.append((*rows, len(begun), disk.syncs))
+
+    answer = store.claim(Claim(record(store, "one")).using_time(meanwhile))
+    assert isinstance(answer, Claimed)
+    assert seen == [(1, 1, 0)]
+    assert disk.syncs == 1
+    assert begun == [(store._engine._own_sync._descriptor, 0, 0, 2)]
+
+
+def test_without_anything_to_do_it_is_synced_at_once(store: SQLiteStore, disk: Disk, begun: list[Any]) -> None:
+    claimed(store, "one")
+    assert disk.syncs == 1
+    assert begun == []
+
+
+def test_nothing_is_done_for_a_claim_that_is_not_ours_or_not_usual(store: SQLiteStore, begun: list[Any]) -> None:
+    claimed(store, "one")
+    done: list[str] = []
+    found = store.claim(Claim(record(store, "one", claim_nonce="another")).using_time(lambda: done.append("ours")))
+    assert isinstance(found, Existing)
+    usual = Claim(record(store, "two"), event=Event(T0, "claimed", "told"))
+    assert isinstance(store.claim(usual.using_time(lambda: done.append("usual"))), Claimed)
+    assert done == begun == []
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt(), TimeoutError("too long"), ValueError("a fault")])
+def test_what_is_raised_meanwhile_comes_through_and_leaves_no_task(
+    store: SQLiteStore, interrupt: BaseException
+) -> None:
+    def meanwhile() -> None:
+        raise interrupt
+
+    with pytest.raises(type(interrupt)) as caught:
+        store.claim(Claim(record(store, "one")).using_time(meanwhile))
+    assert caught.value is interrupt
+    assert not store._me().running
+    found = store.get("identity-one")
+    assert found is not None
+    assert not found.alive
+    assert claimed(store, "two").attempts == 1
+
+
+def test_what_was_done_for_a_claim_whose_sync_fails_was_in_vain(store: SQLiteStore, disk: Disk) -> None:
+    done: list[str] = []
+    disk.fails = True
+    with pytest.raises(StoreUnavailableError, match="nothing was sent"):
+        store.claim(Claim(record(store, "one")).using_time(lambda: done.append("done")))
+    disk.fails = False
+    assert done == ["done"]
+    assert store.get("identity-one") is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has it")
+def test_the_system_is_asked_to_begin_and_may_refuse(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = _log._start_writing()
+    assert start is not None
+    answers: list[int] = []
+    monkeypatch.setattr(_log, "_start_writing", lambda: lambda *given: answers.append(start(*given)))
+    claimed(store, "first of all")
+    store.claim(Claim(record(store, "one")).using_time(lambda: None))
+    reader, writer = os.pipe()  # nothing that could be written to a disk
+    descriptor, store._engine._own_sync._descriptor = store._engine._own_sync._descriptor, writer
+    store._engine._own_sync.start()
+    store._engine._own_sync._descriptor = descriptor
+    os.close(reader)
+    os.close(writer)
+    assert answers == [0, -1]
+
+
+def test_where_the_system_cannot_begin_it_is_synced_all_the_same(
+    store: SQLiteStore, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_log, "_start_writing", lambda: None)
+    done: list[str] = []
+    store.claim(Claim(record(store, "one")).using_time(lambda: done.append("done")))
+    assert done == ["done"]
+    assert disk.syncs == 1

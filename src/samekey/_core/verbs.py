@@ -1,6 +1,6 @@
 """What a store is asked, and what it answers. Frozen values; the verbs themselves are in `samekey.stores`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from datetime import datetime
 
@@ -31,6 +31,8 @@ class Claim:
             were created at or after this time; None to skip. Refuse on a match if `refuse_duplicates`.
         refuse_duplicates: whether a match refuses the claim instead of riding along in the answer.
         event: written with it.
+        meanwhile: something to do while a disk is at work. A store may call it, once, when the claim is written and nothing
+            but the disk can fail any more. It must not use the store, and what it has done is worthless if the claim fails.
     """
 
     record: Record
@@ -38,6 +40,11 @@ class Claim:
     duplicates_since: datetime | None = None
     refuse_duplicates: bool = False
     event: Event | None = None
+    meanwhile: Callable[[], None] | None = field(default=None, repr=False, compare=False)
+
+    def using_time(self, meanwhile: Callable[[], None]) -> "Claim":
+        """The same claim, with something to do while a disk is at work."""
+        return Claim(self.record, self.replaces, self.duplicates_since, self.refuse_duplicates, self.event, meanwhile)
 
 
 @fixed

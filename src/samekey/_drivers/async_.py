@@ -77,6 +77,8 @@ async def _perform(step: Step, ports: AsyncPorts) -> Step:
 
 async def _ask(ports: AsyncPorts, verb: Callable[..., Awaitable[T]], *arguments: Any) -> T | StoreFailed:
     try:
+        if not tracing.used():
+            return await verb(*arguments)
         with tracing.verb(getattr(verb, "__name__", "")):
             return await verb(*arguments)
     except StoreError as error:

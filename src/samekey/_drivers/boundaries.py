@@ -8,10 +8,9 @@ from samekey._testmode import TESTMODE
 _NAMES = ((Reservation, "claim"), (Renew, "renew"), (Settle, "settle"))
 
 
-def before(step: Step) -> None:
+def before(step: Step, at: Callable[[str], None]) -> None:
     """The step is about to be performed."""
-    if TESTMODE.at is not None:
-        TESTMODE.at("before_send" if isinstance(step, Send) else f"before_{_name(step)}")
+    at("before_send" if isinstance(step, Send) else f"before_{_name(step)}")
 
 
 def once_sent(do: Callable[[], None]) -> Callable[[], None]:
@@ -27,14 +26,12 @@ def once_sent(do: Callable[[], None]) -> Callable[[], None]:
     return tell_and_do
 
 
-def after(step: Step, *, answered: bool) -> None:
+def after(step: Step, at: Callable[[str], None], *, answered: bool) -> None:
     """The step was performed; `answered`: the last attempt brought a whole answer."""
-    if TESTMODE.at is None:
-        return
     if not isinstance(step, Send):
-        TESTMODE.at(f"after_{_name(step)}")
+        at(f"after_{_name(step)}")
     elif answered:
-        TESTMODE.at("after_reply")
+        at("after_reply")
 
 
 def _name(step: Step) -> str:

@@ -1,6 +1,6 @@
 """What a driver needs from outside, and the small things that every driver does with it."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -42,6 +42,7 @@ class Books:
         budget: the origin's retry budget; None for none.
         unfinished: what is still to be written.
         task: what `send` and `look_up` go by.
+        made: what `make` has made for the next attempt.
         sent: what the last attempt brought.
         interruption: what interrupted that attempt (Ctrl-C, exit, a cancellation), if anything did.
         attempting: whether the attempt was begun; set by `send` when all is ready for it.
@@ -53,6 +54,7 @@ class Books:
     budget: Budget | None
     unfinished: Unfinished
     task: Any = None
+    made: Any = None
     sent: Sent | None = None
     interruption: BaseException | None = None
     attempting: bool = False
@@ -134,12 +136,14 @@ class Ports(Books):
     Attributes:
         store: where the record lives.
         clock: reads and passes time.
+        make: makes the request of a claim's first attempt, so that `send` need not.
         send: makes one attempt; raises nothing that the attempt itself caused.
         look_up: asks the contract's `reconcile`.
     """
 
     store: Store
     clock: Clock
+    make: Callable[[Record, "Ports"], None]
     send: Callable[[Send, "Ports"], Sent]
     look_up: Callable[[Record, "Ports"], LookedUp]
 
@@ -167,15 +171,13 @@ def tell_along(interruption: BaseException, done: Done) -> None:
         interruption.add_note(had_succeeded(done.record.label))
 
 
-def notes(done: Done, wall: Callable[[], datetime]) -> Iterator[tuple[Record, Event]]:
+def notes(done: Done, wall: Callable[[], datetime]) -> Sequence[tuple[Record, Event]]:
     """The events that are still to be noted at the end."""
-    record = done.about or done.record
-    if record is None:
-        return
-    if done.run.drift:
-        yield record, Event(wall(), "contract_changed", "; ".join(done.run.drift))
-    if done.note is not None:
-        yield record, done.note
+    record, drift = done.about or done.record, done.run.drift
+    if record is None or not (drift or done.note):
+        return ()
+    changed = [Event(wall(), "contract_changed", "; ".join(drift))] if drift else []
+    return [(record, event) for event in (*changed, done.note) if event is not None]
 
 
 @contextmanager

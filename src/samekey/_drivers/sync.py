@@ -1,8 +1,10 @@
 """Performs the core's steps, one after the other, on the calling thread."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar, assert_never
 
+from samekey._core.model import Record
 from samekey._core.run import Done
 from samekey._core.steps import Await, LookUp, Renew, Reservation, Send, Settle, Sleep, Step
 from samekey._core.verbs import Existing, StoreFailed
@@ -49,7 +51,8 @@ def _perform(step: Step, ports: Ports) -> Step:
             ports.attempted(ports.send(step, ports))
             return step.next(ports.answer, now())
         case Reservation():
-            return step.next(ports.claimed(step, _ask(ports, store.claim, step.claim)), now())
+            claim = step.claim.using_time(partial(_make_ready, step.claim.record, ports))
+            return step.next(ports.claimed(step, _ask(ports, store.claim, claim)), now())
         case Settle():
             return step.next(_ask(ports, store.settle, step.settlement), now())
         case Renew():
@@ -70,8 +73,17 @@ def _perform(step: Step, ports: Ports) -> Step:
             assert_never(step)
 
 
+def _make_ready(record: Record, ports: Ports) -> None:
+    try:  # noqa: SIM105 - this is the cheaper way
+        ports.make(record, ports)
+    except StoreError:
+        pass  # it is not the claim's, in whose midst this is; the attempt will meet it again
+
+
 def _ask(ports: Ports, verb: Callable[..., T], *arguments: Any) -> T | StoreFailed:
     try:
+        if not tracing.used():
+            return verb(*arguments)
         with tracing.verb(getattr(verb, "__name__", "")):
             return verb(*arguments)
     except StoreError as error:

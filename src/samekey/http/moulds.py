@@ -8,6 +8,7 @@ a quarter of building it anew, which is more than a plain `httpx.Client.post` ta
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -51,6 +52,37 @@ class _Mould:
     first: Outgoing
 
 
+@fixed
+class Cast:
+    """A usual write that is yet to come out of its mould: until it is sent, its facts will do.
+
+    Attributes:
+        library: the client's library.
+        client: the client that will send it.
+        mould: what it has in common with the others.
+        outgoing: its facts.
+        body: its body.
+        timeouts: the client's time-outs.
+    """
+
+    library: Library[Any, Any]
+    client: Any
+    mould: _Mould
+    outgoing: Outgoing
+    body: bytes = field(repr=False)
+    timeouts: dict[str, Any]
+
+    def pour(self) -> Any:
+        """The native request."""
+        return _pour(self.library.module, self.mould, self.outgoing.method, self.body, self.timeouts)
+
+    def goes_alone(self, request: Any) -> bool:
+        """See `Prepared.alone`."""
+        client = self.client
+        hooked = any(client.event_hooks.values())
+        return not hooked and silence_proves(self.library, client, request, self.mould.auth, None)
+
+
 Key = tuple[Any, ...]
 
 
@@ -72,13 +104,8 @@ def key_of(
     return id(client), method, url, allowed, *client.headers.raw
 
 
-def cast(
-    library: Library[Any, Any], client: Any, key: Key, options: Mapping[str, Any], freeze: str
-) -> tuple[Any, Any, Outgoing, bool] | None:
-    """The request of a usual write, its authentication, its facts, and whether it is sent alone (see `Prepared`).
-
-    None if there is no mould yet, or if the body needs a closer look.
-    """
+def cast(library: Library[Any, Any], client: Any, key: Key, options: Mapping[str, Any], freeze: str) -> Cast | None:
+    """A usual write. None if there is no mould for it yet, or if the body needs a closer look."""
     mould = _moulds.get(key)
     if mould is None or mould.base is not client.base_url:
         return None
@@ -90,25 +117,19 @@ def cast(
         return None
     timeouts = client.timeout.as_dict()
     first = mould.first
-    request = _pour(library.module, mould, first.method, body, timeouts)
-    return (
-        request,
-        mould.auth,
-        Outgoing(
-            method=first.method,
-            url=first.url,
-            shown_url=first.shown_url,
-            origin=first.origin,
-            headers=first.headers,
-            header_names=first.header_names,
-            body=body,
-            content_type=first.content_type,
-            credentials=first.credentials,
-            attempt_seconds=(first.attempt_seconds if timeouts == mould.timeouts else checks.attempt_seconds(timeouts)),
-        ),
-        # Asked for each: who traces requests may begin at any time.
-        not any(client.event_hooks.values()) and silence_proves(library, client, request, mould.auth, None),
+    outgoing = Outgoing(
+        method=first.method,
+        url=first.url,
+        shown_url=first.shown_url,
+        origin=first.origin,
+        headers=first.headers,
+        header_names=first.header_names,
+        body=body,
+        content_type=first.content_type,
+        credentials=first.credentials,
+        attempt_seconds=(first.attempt_seconds if timeouts == mould.timeouts else checks.attempt_seconds(timeouts)),
     )
+    return Cast(library, client, mould, outgoing, body, timeouts)
 
 
 def keep(library: Library[Any, Any], client: Any, key: Key, request: Any, outgoing: Outgoing) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -27,22 +27,38 @@ _FRAMING: Final = frozenset({"host", "content-length", "transfer-encoding"})
 _LENGTHS: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
-@fixed
+@dataclass(slots=True)
 class Prepared:
     """A request that is ready for its first send.
 
     Attributes:
-        request: the native request, with the whole body in memory unless it is a stream.
         auth: what to hand to `exchange` as `auth`.
         outgoing: its facts.
-        alone: whether the library's own code alone will send it, and once: no authentication, no hook, no transport in
-            between.
+        url: where it goes, as the library's own object.
+        built: the request itself; None until it is needed, if it was cast.
+        cast: how it comes out of its mould, if it is the usual write.
     """
 
-    request: Any = field(repr=False)
     auth: Any = field(repr=False)
     outgoing: Outgoing
-    alone: bool = False
+    url: Any = field(repr=False)
+    built: Any = field(default=None, repr=False)
+    cast: moulds.Cast | None = field(default=None, repr=False)
+
+    @property
+    def request(self) -> Any:
+        """The native request, with the whole body in memory unless it is a stream."""
+        if self.built is None and self.cast is not None:
+            self.built = self.cast.pour()
+        return self.built
+
+    @property
+    def alone(self) -> bool:
+        """Whether the library's own code alone will send it, and once: no authentication, no hook, no transport in between.
+
+        To be asked of each, and late: who traces requests may begin at any time.
+        """
+        return self.cast is not None and self.cast.goes_alone(self.request)
 
 
 def prepare(
@@ -76,9 +92,9 @@ def prepare(
     allowed = FROZEN_HEADERS | also if also else FROZEN_HEADERS
     try:
         key = moulds.key_of(library, client, method, url, options, allowed)
-        made = key and moulds.cast(library, client, key, options, freeze)
-        if made:
-            return Prepared(*made)
+        cast = key and moulds.cast(library, client, key, options, freeze)
+        if cast:
+            return Prepared(cast.mould.auth, cast.outgoing, cast.mould.url, None, cast)
         asynchronous = isinstance(client, library.module.AsyncClient)
         method = checks.check_method(method)
         checks.check_options(options, asynchronous=asynchronous)
@@ -94,7 +110,7 @@ def prepare(
         if label is None:
             raise
         raise UsageError(f"{label()}: {error}") from None
-    return Prepared(request, auth, facts)
+    return Prepared(auth, facts, request.url, request)
 
 
 def adopt(
@@ -148,7 +164,7 @@ def _copied(library: Library[Any, Any], client: Any, request: Any, without: froz
 def _adopted(library: Library[Any, Any], client: Any, copy: Any, body: bytes) -> Prepared:
     shape = _arrange(library, copy, FROZEN_HEADERS)
     facts = _facts(library, client, copy, options={}, body=body, shape=shape, auth=None)
-    return Prepared(copy, None, facts)
+    return Prepared(None, facts, copy.url, copy)
 
 
 def with_headers(library: Library[Any, Any], prepared: Prepared, headers: Mapping[str, str]) -> Prepared:
@@ -159,10 +175,11 @@ def with_headers(library: Library[Any, Any], prepared: Prepared, headers: Mappin
         prepared: a request before its first send.
         headers: names of `FROZEN_HEADERS` and their values.
     """
-    outgoing, request = prepared.outgoing, prepared.request
-    added = [(name, value) for name, value in headers.items() if name not in outgoing.header_names]
+    outgoing = prepared.outgoing
+    added = headers and [(name, value) for name, value in headers.items() if name not in outgoing.header_names]
     if not added:
         return prepared
+    request = prepared.request
     request.headers = library.module.Headers([*request.headers.raw, *added])
     shape = _arrange(library, request, FROZEN_HEADERS)
     return replace(prepared, outgoing=replace(outgoing, headers=shape.frozen, header_names=shape.names))

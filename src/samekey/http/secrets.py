@@ -49,10 +49,8 @@ def conceal(library: Library[Any, Any], prepared: Prepared, secrets: Secrets) ->
     Raises:
         UsageError: what is declared a secret is not there, or cannot be found; a name that is mistyped would be stored.
     """
-    if not (secrets.query or secrets.body or secrets.may_query or secrets.may_body):
-        return prepared
     outgoing = prepared.outgoing
-    query = _in_query(prepared.request.url, secrets)
+    query = _in_query(prepared.url, secrets)
     changes: dict[str, Any] = {"secret_query": query}
     if query:
         url = library.module.URL(outgoing.url)

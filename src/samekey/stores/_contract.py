@@ -82,7 +82,8 @@ class Store(Protocol):
         With `replaces=None` the row is inserted unless the identity has any generation (`Existing`). Otherwise the
         highest generation must match `replaces`, else `Existing`; a claim of that generation revives the row in
         place, a claim of the next one follows it. An operation that is known with other scope names is
-        `ScopeNamesDiffer`. The duplicate search leaves out generations of the same identity (R16).
+        `ScopeNamesDiffer`. The duplicate search leaves out generations of the same identity (R16). A store that waits for
+        a disk may use the time for `claim.meanwhile`.
         """
 
     def renew(self, renewal: Renewal) -> Renewed | Existing:

@@ -250,7 +250,7 @@ class Database:
             raise from_os(error, self.files.shown) from error
         self._join(jobs)
         try:
-            full = any(job.full for job in jobs)
+            full = jobs[0].full if len(jobs) == 1 else any(job.full for job in jobs)
             self._get_ready(connection, full=full, so=jobs[0].so)
             if len(jobs) == 1 and self._do_at_once(connection, jobs[0]):
                 return
@@ -303,6 +303,9 @@ class Database:
         return job.done
 
     def _sync_apart(self, connection: Connection, job: Job[Any]) -> None:
+        if job.meanwhile is not None:
+            self._own_sync.start()
+            job.meanwhile()
         try:
             self._own_sync.sync()
         except OSError as error:

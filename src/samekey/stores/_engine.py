@@ -78,6 +78,7 @@ class Engine(Database):
         so: str = NOTHING_SENT,
         at_once: Callable[[Connection], T | None] | None = None,
         take_back: Callable[[Connection], None] | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> T:
         """Runs statements in a transaction of their own or one that is shared; returns after its commit.
 
@@ -87,8 +88,9 @@ class Engine(Database):
             so: what a failure means for the caller, for the message.
             at_once: see `Plan`.
             take_back: see `Plan`.
+            meanwhile: see `Plan`.
         """
-        job = Job(work, so, full=full, at_once=at_once, take_back=take_back)
+        job = Job(work, so, full=full, at_once=at_once, take_back=take_back, meanwhile=meanwhile)
         self._once(partial(self._submit, job), so)
         if job.error is not None:
             raise job.error

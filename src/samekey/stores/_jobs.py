@@ -15,10 +15,10 @@ class Job(Generic[T]):
 
     Attributes:
         work: what to run in a transaction.
-        at_once, take_back: see `Plan`.
+        at_once, take_back, meanwhile: see `Plan`.
     """
 
-    __slots__ = ("answer", "at_once", "done", "error", "full", "so", "take_back", "work")
+    __slots__ = ("answer", "at_once", "done", "error", "full", "meanwhile", "so", "take_back", "work")
 
     def __init__(
         self,
@@ -28,10 +28,12 @@ class Job(Generic[T]):
         full: bool,
         at_once: Callable[[Connection], T | None] | None = None,
         take_back: Callable[[Connection], None] | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> None:
         self.work = work
         self.at_once = at_once
         self.take_back = take_back
+        self.meanwhile = meanwhile
         self.full = full
         self.so = so
         self.done = False

@@ -65,6 +65,7 @@ class Plan(Generic[T]):
         at_once: the usual case of `work` in one statement, which SQLite begins and commits itself: what it answers. None, also
             as an answer: it is another case, and nothing was written.
         take_back: undoes what `at_once` has committed. Given where others may see that before it is on the disk.
+        meanwhile: what may be done when `at_once` has committed and the disk is at work; None for nothing.
         full: whether the commit must survive a power loss.
         so: what a failure means for the caller, for the message.
         pages: how many pages of log it takes.
@@ -73,7 +74,7 @@ class Plan(Generic[T]):
         done: to be called if it did not find another row.
     """
 
-    __slots__ = ("at_once", "done", "erased", "full", "pages", "so", "take_back", "undo", "work")
+    __slots__ = ("at_once", "done", "erased", "full", "meanwhile", "pages", "so", "take_back", "undo", "work")
 
     def __init__(
         self,
@@ -82,6 +83,7 @@ class Plan(Generic[T]):
         full: bool,
         at_once: Callable[[Connection], T | None] | None = None,
         take_back: Callable[[Connection], None] | None = None,
+        meanwhile: Callable[[], None] | None = None,
         so: str = NOT_RECORDED,
         pages: int = ROW_PAGES,
         erased: bool = True,
@@ -91,6 +93,7 @@ class Plan(Generic[T]):
         self.work = work
         self.at_once = at_once
         self.take_back = take_back
+        self.meanwhile = meanwhile
         self.full = full
         self.so = so
         self.pages = pages
@@ -109,6 +112,7 @@ def claiming(
         full=True,
         at_once=partial(claim_at_once, running, known_names, claim),
         take_back=partial(take_back_claim, claim),
+        meanwhile=claim.meanwhile,
         so=NOTHING_SENT,
         pages=_pages(record.frozen_request),
         erased=False,

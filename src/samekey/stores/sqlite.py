@@ -184,7 +184,12 @@ class SQLiteStore(Unpicklable):
     def _perform(self, plan: Plan[T]) -> T | Existing:
         try:
             answer = self._engine.write(
-                plan.work, full=plan.full, so=plan.so, at_once=plan.at_once, take_back=plan.take_back
+                plan.work,
+                full=plan.full,
+                so=plan.so,
+                at_once=plan.at_once,
+                take_back=plan.take_back,
+                meanwhile=plan.meanwhile,
             )
         except BaseException:
             plan.undo()

@@ -188,7 +188,7 @@ class Wire:
         request = self._request
         prepared = prepare(self._library, self._http, request.method, request.url, options, boundary=_BOUNDARY)
         if self.profile.keyed:
-            carriers.check(self.profile, prepared.outgoing, prepared.request.url)
+            carriers.check(self.profile, prepared.outgoing, prepared.url)
         if prepared.outgoing.method in {"GET", "HEAD", "OPTIONS", "TRACE"}:
             raise UsageError(f"method: a {prepared.outgoing.method} writes nothing; give a write.")
         return prepared
@@ -196,7 +196,7 @@ class Wire:
     def _read(self, count: ProbeCount) -> Prepared:
         write = self._write(self._request.options).request
         prepared = self._get(count.url, count.headers)
-        if origin_of(prepared.request.url) == origin_of(write.url):
+        if origin_of(prepared.url) == origin_of(write.url):
             # Elsewhere the credentials of the write are nobody's business.
             own = {name.lower() for name in count.headers} | _BODY_HEADERS
             kept = {name: value for name, value in self._request.headers.items() if name.lower() not in own}
