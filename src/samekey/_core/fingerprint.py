@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from samekey._core.jsontext import decoder, encoder
+from samekey._core.jsontext import FlatJson, decoder, encoder
 from samekey._core.keys import mac
 from samekey._core.model import Outgoing
 from samekey._core.reading import is_json
@@ -83,7 +83,7 @@ class Fingerprint:
         self._request = request
         self._kind = kind
         self._value = value
-        self._fields: Mapping[str, str] | None = None
+        self._fields: FlatJson | None = None
 
     def __repr__(self) -> str:
         """The digest alone."""
@@ -98,7 +98,7 @@ class Fingerprint:
         return hash(self.digest)
 
     @property
-    def fields(self) -> Mapping[str, str]:
+    def fields(self) -> FlatJson:
         """JSON pointers, "method" and "url" → 8-byte digests in hex. Made when first asked for: few need them."""
         if self._fields is None:
             self._fields = _fields(self._secret, self._request, self._kind, self._value)
@@ -137,12 +137,12 @@ def fingerprint(secret: bytes, request: Outgoing, content: Content, volatile: It
     return Fingerprint(f"{SCHEME}:{digest}", secret, request, content.kind, value)
 
 
-def _fields(secret: bytes, request: Outgoing, kind: str, value: Any) -> dict[str, str]:
-    fields = dict(_head_fields(secret, request.method, request.url))
+def _fields(secret: bytes, request: Outgoing, kind: str, value: Any) -> FlatJson:
+    fields = FlatJson(_head_fields(secret, request.method, request.url))
     if kind == "json":
         short = len(request.body or b"") <= _SHORT
         _json_fields("", value, (_remembering if short else _digester)(secret), fields)
-        return fields if len(fields) <= _FULL else dict(islice(fields.items(), _FULL))
+        return fields if len(fields) <= _FULL else FlatJson(islice(fields.items(), _FULL))
     if kind in {"form", "multipart"}:
         _form_fields(value, _digester(secret), fields)
     return fields

@@ -4,7 +4,7 @@ Its encoder builds another one for each text, and its decoder looks for an encod
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 
@@ -38,5 +38,35 @@ def decoder(*, texts_of_numbers: bool = False) -> Callable[[bytes], Any]:
 
     return decode
 
+
+class FlatJson(dict[str, str]):
+    """Names and texts that will be written as JSON, which is made when it is first asked for. Not to be changed after that."""
+
+    __slots__ = ("_made",)
+    _made: str
+
+    def text(self) -> str:
+        """The JSON."""
+        try:
+            return self._made
+        except AttributeError:  # it is the first time
+            self._made = flat_json(self)
+            return self._made
+
+
+# Of a flat text the general encoder would spend more time on its own construction than on it.
+
+
+def flat_json(mapping: Mapping[str, str]) -> str:
+    """Names and texts as JSON, ASCII alone."""
+    text = '","'.join(map('":"'.join, mapping.items()))
+    # Nothing to escape: no quotation mark but those just put in.
+    if text.isascii() and text.isprintable() and "\\" not in text and text.count('"') == 4 * len(mapping) - 2:
+        return f'{{"{text}"}}'
+    return f"{{{','.join([f'{quoted(name)}:{quoted(text)}' for name, text in mapping.items()])}}}"
+
+
+quoted: Final = json.encoder.encode_basestring_ascii
+"""A text with its quotes. Escapes everything beyond ASCII, lone surrogates too, which a database would not take."""
 
 _OPENING: Final = (b"{", b"[")

@@ -206,7 +206,7 @@ class Plan:
 
     def prepare_digests(self) -> None:
         """Makes the field digests, which are not needed before the settlement: a good use of the time spent waiting."""
-        _ = self.digest.fields
+        self.digest.fields.text()
 
     def frozen(self) -> bytes:
         """The frozen request, as it is stored."""

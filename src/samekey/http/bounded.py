@@ -116,7 +116,7 @@ class _Answer:
         self._left = most
         self._parts: list[bytes] = []
         self.plain = type(response) is module.Response and not response.is_stream_consumed and not response.is_closed
-        if "content-encoding" in response.headers:
+        if any(name.lower() == b"content-encoding" for name, _ in response.headers.raw):
             self.plain = False
             response.stream = _pieces(module, asynchronous=asynchronous)(response.stream)
         if self.plain:

@@ -25,5 +25,9 @@ def _sparing(module: Any) -> Any:
                 usual.extract_cookies(self, response)
                 return
 
+    def __bool__(self: Any) -> bool:  # noqa: N807 - it is one
+        # The library goes through all of them, which are mostly none.
+        return bool(getattr(self.jar, "_cookies", True)) and bool(usual.__bool__(self))
+
     usual = module.Cookies
-    return type("Cookies", (usual,), {"__module__": __name__, "extract_cookies": extract_cookies})
+    return type("Cookies", (usual,), {"__module__": __name__, "extract_cookies": extract_cookies, "__bool__": __bool__})

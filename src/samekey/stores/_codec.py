@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from samekey._core.jsontext import FlatJson, flat_json, quoted
 from samekey._core.model import LATEST, Record
 from samekey._core.states import Status
 from samekey.errors import StoreFormatError
@@ -20,9 +21,6 @@ _STATUS: Final = FIELDS.index("status")
 _HEADERS: Final = FIELDS.index("response_headers")
 _VOLATILE: Final = FIELDS.index("volatile")
 _GUARDED: Final = FIELDS.index("guarded")
-
-# With its quotes. Escapes everything beyond ASCII, lone surrogates too, which SQLite would not take.
-_quoted: Final = json.encoder.encode_basestring_ascii
 
 UNREADABLE: Final = (ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
 """What reading a row raises that samekey did not write."""
@@ -77,26 +75,19 @@ def decode(row: Sequence[Any]) -> Record:
         raise damaged() from None
 
 
-# Of these flat texts the general encoder would spend more time on its own construction than on them.
-
-
 def mapping_text(mapping: Mapping[str, str]) -> str:
     """Names and texts as JSON."""
-    text = '","'.join(map('":"'.join, mapping.items()))
-    # Nothing to escape: no quotation mark but those just put in.
-    if text.isascii() and text.isprintable() and "\\" not in text and text.count('"') == 4 * len(mapping) - 2:
-        return f'{{"{text}"}}'
-    return f"{{{','.join([f'{_quoted(name)}:{_quoted(text)}' for name, text in mapping.items()])}}}"
+    return mapping.text() if type(mapping) is FlatJson else flat_json(mapping)
 
 
 def headers_text(headers: Sequence[tuple[str, str]]) -> str:
     """Header fields as JSON."""
-    return f"[{','.join([f'[{_quoted(name)},{_quoted(text)}]' for name, text in headers])}]"
+    return f"[{','.join([f'[{quoted(name)},{quoted(text)}]' for name, text in headers])}]"
 
 
 def names_text(names: Iterable[str]) -> str:
     """Names as JSON."""
-    return f"[{','.join(map(_quoted, names))}]"
+    return f"[{','.join(map(quoted, names))}]"
 
 
 def json_mapping(text: str) -> dict[str, str]:
