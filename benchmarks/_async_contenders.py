@@ -97,6 +97,21 @@ class Counted:
         self._inner.close()
 
 
+def _hear_syncs(slower: float, counts: list[int]) -> None:
+    """Counts, and makes slower, what the stores of this process sync themselves."""
+    from samekey.stores._log import OwnSync
+
+    sync = OwnSync.sync
+
+    def heard(self: OwnSync) -> None:
+        counts[1] += 1
+        if slower:
+            time.sleep(slower)
+        sync(self)
+
+    OwnSync.sync = heard  # type: ignore[method-assign]
+
+
 class AsyncSamekey:
     """samekey over `AsyncSQLiteStore`: claims (FULL), POSTs, settles with the answer (NORMAL)."""
 
@@ -108,6 +123,7 @@ class AsyncSamekey:
 
         self._counts = [0, 0]
         connect = partial(Counted, slower=slower, counts=self._counts)
+        _hear_syncs(slower, self._counts)
         self.store = AsyncSQLiteStore(directory / "samekey.db", _connect=connect)
         http: Any = AsyncHttpx(url, directory, library=library).client if library else None
         self.http = http

@@ -2,6 +2,7 @@
 
 from tests.mutants.mutant import guard
 
+COMMITS = "stores/_async_commits.py"
 ENGINE = "stores/_database.py"
 LOG = "stores/_log.py"
 TRANSACTIONS = "stores/_transactions.py"
@@ -10,6 +11,7 @@ OWN_SYNC = "tests/stores/test_own_sync.py"
 DURABILITY = "tests/stores/test_durability.py"
 FORKS = "tests/stores/test_forks.py"
 MEANWHILE = "tests/client/test_ahead.py"
+SLOW = "tests/stores/test_async_slow_disk.py"
 POWER = "tests/powerloss/test_power_loss.py"
 WITHDRAWN = "tests/stores/test_withdrawn.py"
 
@@ -58,8 +60,8 @@ AT_ONCE_GUARDS = (
         "apart_sync_again",
         "a sync of the log that failed is made good before the next claim",
         ENGINE,
-        "            self._unsynced, self._take_back = True, job.take_back\n",
-        "            self._take_back = job.take_back\n",
+        "            self._unsynced = True\n            self._take_back +=",
+        "            self._take_back +=",
         POWER,
     ),
     guard(
@@ -138,8 +140,8 @@ AT_ONCE_GUARDS = (
         "at_once_claim_event",
         "the event of a claim is not left out",
         TRANSACTIONS,
-        "claim.event is not None or names is None",
-        "names is None",
+        "return _is_first(claim) and claim.event is None",
+        "return _is_first(claim)",
         AT_ONCE,
     ),
     guard(
@@ -162,8 +164,8 @@ AT_ONCE_GUARDS = (
         "at_once_first",
         "a claim over another generation, or that looks for duplicates, is made in a transaction",
         TRANSACTIONS,
-        "    if not _is_first(claim) or claim.event",
-        "    if claim.event",
+        "return _is_first(claim) and claim.event is None",
+        "return claim.event is None",
         "tests/stores/test_contract.py",
     ),
     guard(
@@ -268,16 +270,16 @@ AT_ONCE_GUARDS = (
         "meanwhile_committed",
         "what is done meanwhile is done when the claim is committed, and before it is synced",
         ENGINE,
-        "            job.meanwhile()\n        try:\n            self._own_sync.sync()\n",
-        "            pass\n        try:\n            self._own_sync.sync()\n            job.meanwhile and job.meanwhile()\n",
+        "                job.meanwhile()\n            self._sync_apart(connection, [job])\n",
+        "                pass\n            self._sync_apart(connection, [job])\n            job.meanwhile and job.meanwhile()\n",
         OWN_SYNC,
     ),
     guard(
         "meanwhile_begun",
         "the system is asked to write only if there is something to do until the sync",
         ENGINE,
-        "        if job.meanwhile is not None:\n            self._own_sync.start()\n            job.meanwhile()\n",
-        "        self._own_sync.start()\n        if job.meanwhile is not None:\n            job.meanwhile()\n",
+        "            if job.meanwhile is not None:\n                self._own_sync.start()\n",
+        "            self._own_sync.start()\n            if job.meanwhile is not None:\n",
         OWN_SYNC,
     ),
     guard(
@@ -295,5 +297,53 @@ AT_ONCE_GUARDS = (
         "    except StoreError:\n        pass  #",
         "    except StoreError:\n        raise  #",
         MEANWHILE,
+    ),
+    guard(
+        "taken_back_all",
+        "all claims whose sync failed are found by nobody (R12)",
+        ENGINE,
+        "        while self._take_back:\n",
+        "        if self._take_back:\n",
+        SLOW,
+    ),
+    guard(
+        "told_after_the_sync",
+        "a claim that shares a commit is on the disk before it is acknowledged",
+        COMMITS,
+        "            others = [job for job in jobs if not job.full]\n            jobs[:] = [job for job in jobs if job.full]\n",
+        "            others = list(jobs)\n",
+        SLOW,
+    ),
+    guard(
+        "told_synced",
+        "claims that share a commit are synced",
+        COMMITS,
+        "            self._sync_apart(connection, list(jobs))\n",
+        "            pass\n",
+        SLOW,
+    ),
+    guard(
+        "told_only_claims",
+        "what cannot be taken back is on the disk before anybody sees it (R7)",
+        COMMITS,
+        "            and all(job.take_back is not None for job in jobs if job.full)\n",
+        "",
+        SLOW,
+    ),
+    guard(
+        "told_only_plain",
+        "a claim that revives a row is not taken back with the row",
+        "stores/_plans.py",
+        "take_back=partial(take_back_claim, claim) if is_plain(claim) else None",
+        "take_back=partial(take_back_claim, claim)",
+        SLOW,
+    ),
+    guard(
+        "told_where_it_takes_long",
+        "nobody is told apart where a sync is fast",
+        COMMITS,
+        "            self._takes_long\n            and any(",
+        "            any(",
+        SLOW,
     ),
 )

@@ -117,7 +117,7 @@ def _ports(world: World, process: Process, action: str, request: Outgoing) -> Po
     if process.asynchronous:
         kept |= {"send": awaitable(send), "look_up": awaitable(look_up)}
         return AsyncPorts(store=AsyncStore(store), clock=AsyncClock(clock), **kept)  # type: ignore[arg-type] # verbs enough
-    return Ports(store=store, clock=clock, send=send, look_up=look_up, **kept)
+    return Ports(store=store, clock=clock, make=lambda *_: None, send=send, look_up=look_up, **kept)
 
 
 def _drive(process: Process, step: Step, ports: Ports | AsyncPorts) -> Done:

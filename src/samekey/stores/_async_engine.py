@@ -23,11 +23,12 @@ from typing import Any, Final, TypeVar
 
 from samekey.errors import StoreError, StoreUnavailableError, UsageError
 from samekey.stores import _loops
+from samekey.stores._async_commits import AsyncCommits
 from samekey.stores._connection import BUSY_TIMEOUT_MS, Connection
-from samekey.stores._database import MAX_SHARED, Database
+from samekey.stores._database import MAX_SHARED
 from samekey.stores._errors import NOTHING_SENT, from_os, from_sqlite, leave_to_its_handler
 from samekey.stores._jobs import Call, Errand, Flight, Job
-from samekey.stores._locks import UNDER_WAY, threads_inside
+from samekey.stores._locks import threads_inside
 from samekey.stores._plans import Plan
 from samekey.stores._worker import Worker
 
@@ -43,11 +44,8 @@ SHARE: Final = 4
 ENOUGH: Final = 32
 """How many jobs wait for no others: so many, or as many as one in `SHARE` of the tasks that are at work."""
 
-_NO_MARK: Final = UNDER_WAY
-"""Stands for the mark of a last commit that there was not: whatever comes next may sync."""
 
-
-class AsyncEngine(Database):
+class AsyncEngine(AsyncCommits):
     """Runs transactions for tasks of one event loop at a time, which is never blocked."""
 
     def _reset(self) -> None:
@@ -63,7 +61,6 @@ class AsyncEngine(Database):
         self._clock: Callable[[], float] = monotonic
         self._worker = Worker()
         self._patient = True
-        self._mark = _NO_MARK
 
     # --- who uses it -----------------------------------------------------------------------------------------
 
@@ -182,14 +179,15 @@ class AsyncEngine(Database):
                     return False
                 self._be_patient(connection, patient=False)
                 self._get_ready(connection, full=full)
-                self._begin(connection, full=full)
+                apart = full and self._is_synced_apart(jobs)
+                self._begin(connection, full=full and not apart)
             except (StoreError, sqlite3.Error, OSError) as error:
                 leave_to_its_handler(error)
                 return False  # the worker will meet it, or wait for it
             if self._run_all(connection, list(jobs)):
                 mark = self._mark_now()
-                if full or mark != self._mark or mark == UNDER_WAY:
-                    self._fly(partial(self._commit_apart, jobs, mark), jobs, flight)
+                if full or self._may_sync(mark):
+                    self._fly(partial(self._commit_apart, jobs, mark, self._tell if apart else None), jobs, flight)
                     return True
                 self._commit(connection, list(jobs))
             done = True  # also where there was nothing left to commit
@@ -207,13 +205,6 @@ class AsyncEngine(Database):
             if done:
                 self._finish(jobs)
                 self._wake(jobs)
-
-    def _mark_now(self) -> bytes:
-        """To be read when all is written: the transaction may have begun a second time."""
-        try:
-            return self._lock.mark()
-        except OSError:
-            return UNDER_WAY  # so the worker commits
 
     def _put_back(self, jobs: list[Errand[Any]]) -> None:
         with self._guard:
@@ -290,13 +281,12 @@ class AsyncEngine(Database):
             if each.waker is not None:
                 each.waker.wake()
 
-    def _commit_apart(self, jobs: list[Errand[Any]], mark: bytes) -> None:
+    def _commit_apart(self, jobs: list[Errand[Any]], mark: bytes, told: Callable[..., None] | None) -> None:
         """Commits what was written on the loop."""
         connection = self._connection
         assert connection is not None
         try:
-            self._commit(connection, list(jobs))
-            self._mark = mark
+            self._commit_and_sync(connection, jobs, mark, told)
         finally:
             try:
                 self._conclude()
@@ -327,7 +317,15 @@ class AsyncEngine(Database):
                 case _:
                     job.error = copy.copy(error)  # one exception cannot be raised in two tasks
 
-    def _finish(self, jobs: list[Errand[Any]]) -> None:
+    def _tell(self, jobs: Sequence[Errand[Any]]) -> None:
+        """Those are done, while the flight that they were in is not."""
+        self._finish(jobs)
+        with self._guard:
+            loop = self._loop
+        if loop is not None:
+            loop.soon_from_outside(partial(self._wake, jobs))
+
+    def _finish(self, jobs: Sequence[Errand[Any]]) -> None:
         for job in jobs:
             job.done = True
             if job.left:
@@ -335,7 +333,7 @@ class AsyncEngine(Database):
 
     def _open_locked(self) -> bytes:
         secret = super()._open_locked()
-        self._patient, self._mark = True, _NO_MARK
+        self._patient = True
         # What does not fit into the cache would be written, and perhaps synced, before the commit: on the loop.
         self._ready().execute("PRAGMA cache_spill = OFF").fetchall()
         return secret

@@ -66,7 +66,7 @@ class Database:
         self._log_inode: Inode | None = None
         self._files_opened: tuple[Inode | None, ...] = ()
         self._unsynced = False
-        self._take_back: Callable[[Connection], None] | None = None
+        self._take_back: list[Callable[[Connection], None]] = []
         # What a transaction has read it may have written itself: they are forgotten after one that was not committed.
         self.scope_names: dict[str, tuple[str, ...]] = {}
         self._open_ended = False
@@ -298,30 +298,33 @@ class Database:
         except sqlite3.Error as error:
             self._not_committed(error, [job], uncertain=is_of_the_disk(error))
         if apart and job.answer is not None:
-            self._sync_apart(connection, job)
+            if job.meanwhile is not None:
+                self._own_sync.start()
+                job.meanwhile()
+            self._sync_apart(connection, [job])
         job.done = job.answer is not None or job.error is not None
         return job.done
 
-    def _sync_apart(self, connection: Connection, job: Job[Any]) -> None:
-        if job.meanwhile is not None:
-            self._own_sync.start()
-            job.meanwhile()
+    def _sync_apart(self, connection: Connection, jobs: list[Job[Any]]) -> None:
+        """Syncs what they have committed without a sync."""
         try:
             self._own_sync.sync()
         except OSError as error:
-            told = from_os(error, self.files.shown, so=job.so, uncertain=True)
-            told.__cause__ = error
-            # Its caller is told that nothing was sent: nobody is to find it and send it (R12).
-            self._unsynced, self._take_back = True, job.take_back
-            job.error = told
+            for job in jobs:
+                if job.error is None:
+                    job.error = from_os(error, self.files.shown, so=job.so, uncertain=True)
+                    job.error.__cause__ = error
+            # Their callers are told that nothing was sent: nobody is to find them and send them (R12).
+            self._unsynced = True
+            self._take_back += [job.take_back for job in jobs if job.take_back is not None]
             self._own_sync.close()
             with suppress(sqlite3.Error):
                 self._take_it_back(connection)
 
     def _take_it_back(self, connection: Connection) -> None:
-        if self._take_back is not None:
-            self._take_back(connection)
-            self._take_back = None
+        while self._take_back:
+            self._take_back[-1](connection)
+            self._take_back.pop()
 
     def _check_place(self, so: str) -> None:
         """Database, log and index are still the files that were opened: SQLite writes into deleted ones too."""

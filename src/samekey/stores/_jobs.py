@@ -52,7 +52,8 @@ class Errand(Job[T]):
     __slots__ = ("apart", "left", "undo", "waker")
 
     def __init__(self, plan: Plan[T], *, apart: bool) -> None:
-        super().__init__(plan.work, plan.so, full=plan.full)  # type: ignore[arg-type] # what it finds is an answer too
+        # What it finds is an answer too.
+        super().__init__(plan.work, plan.so, full=plan.full, take_back=plan.take_back)  # type: ignore[arg-type]
         self.apart = apart
         self.undo = plan.undo
         self.left = False

@@ -35,6 +35,7 @@ from samekey.stores._transactions import (
     claim_at_once,
     claim_row,
     find_rows,
+    is_plain,
     renew_row,
     settle_at_once,
     settle_rows,
@@ -64,7 +65,7 @@ class Plan(Generic[T]):
         work: what to run in a transaction; what it returns is the verb's answer, but for `Found`.
         at_once: the usual case of `work` in one statement, which SQLite begins and commits itself: what it answers. None, also
             as an answer: it is another case, and nothing was written.
-        take_back: undoes what `at_once` has committed. Given where others may see that before it is on the disk.
+        take_back: undoes what was committed, if it was. Given where others may see that before it is on the disk.
         meanwhile: what may be done when `at_once` has committed and the disk is at work; None for nothing.
         full: whether the commit must survive a power loss.
         so: what a failure means for the caller, for the message.
@@ -111,7 +112,7 @@ def claiming(
         partial(claim_row, running, known_names, claim),
         full=True,
         at_once=partial(claim_at_once, running, known_names, claim),
-        take_back=partial(take_back_claim, claim),
+        take_back=partial(take_back_claim, claim) if is_plain(claim) else None,
         meanwhile=claim.meanwhile,
         so=NOTHING_SENT,
         pages=_pages(record.frozen_request),

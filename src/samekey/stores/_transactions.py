@@ -87,7 +87,7 @@ def claim_at_once(
     """The usual claim in one statement, see `Plan.at_once`; the arguments are those of `claim_row`."""
     record = claim.record
     names = known_names.get(record.operation_name)
-    if not _is_first(claim) or claim.event is not None or names is None or not _rows.same_names(names, record.scope):
+    if not is_plain(claim) or names is None or not _rows.same_names(names, record.scope):
         return None
     task = (record.identity, record.generation, record.fence)
     if task in running:
@@ -100,9 +100,14 @@ def claim_at_once(
 
 
 def take_back_claim(claim: Claim, connection: Connection) -> None:
-    """Undoes `claim_at_once`."""
+    """Undoes the usual claim, if it was written."""
     record = claim.record
     connection.execute(_sql.TAKE_BACK, (record.identity, record.generation, record.claim_nonce))
+
+
+def is_plain(claim: Claim) -> bool:
+    """Whether all that it writes is a row of its own, and the name of its operation."""
+    return _is_first(claim) and claim.event is None
 
 
 def _is_first(claim: Claim) -> bool:
