@@ -253,8 +253,12 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
         budget = task.terms.budget
         return BUDGETS.budget(task.prepared.outgoing.origin, budget.ratio, budget.per_second) if budget else None
 
-    def _make(self, record: Record, books: Books, frozen: Frozen | None = None) -> None:
-        """Makes the request of an attempt: with `frozen` as it was first sent, else as it was built."""
+    def _make(self, record: Record, books: Books, frozen: Frozen | None = None) -> tuple[str, Any, bool]:
+        """Makes the request of an attempt: with `frozen` as it was first sent, else as it was built.
+
+        Returns:
+            The key it has, the request, and whether it goes alone, see `Prepared`.
+        """
         task: Task = books.task
         prepared, profile, stamp = task.prepared, task.plan.profile, task.terms.operation.stamp
         request = prepared.request
@@ -264,14 +268,15 @@ class Groundwork(Generic[StoreT, ClockT, ClientT, ResponseT]):
             request = carriers.write(self.library, profile, request, record.idempotency_key, record.first_sent_at)
         if stamp is not None:
             request = carriers.write_stamp(self.library, stamp, request, record.idempotency_key)
-        books.made = request, prepared.alone and frozen is None
+        books.made = record.idempotency_key, request, prepared.alone and frozen is None
+        return books.made
 
     def _request(self, step: Send, books: Books) -> dict[str, Any]:
         """The request of an attempt, and how it is to be exchanged."""
-        if books.made is None:
-            self._make(step.record, books, step.frozen)
-            assert books.made is not None
-        (request, alone), books.made = books.made, None
+        made = books.made
+        if made is None or made[0] != step.record.idempotency_key or step.frozen is not None:
+            made = self._make(step.record, books, step.frozen)
+        _, request, alone = made
         books.attempting = True
         return {
             "request": request,

@@ -38,7 +38,7 @@ def times_sent(server: FlakyServer, key: str | None) -> list[int]:
 
 
 class Eager:
-    """A store that uses the time, and then fails as it is told to."""
+    """A store that uses the time twice, and then fails as it is told to."""
 
     def __init__(self) -> None:
         self.store = MemoryStore()
@@ -48,7 +48,8 @@ class Eager:
         return getattr(self.store, name)
 
     def claim(self, claim: Claim) -> Any:
-        if claim.meanwhile is not None:
+        for _ in range(2):  # as one does that has to try again
+            assert claim.meanwhile is not None
             claim.meanwhile()
         if self.fails:
             raise samekey.StoreUnavailableError("as told, nothing was sent; try again.")

@@ -30,8 +30,10 @@ def test_it_is_made_once() -> None:
 
 def test_a_copy_is_written_too() -> None:
     flat = FlatJson(a="b")
-    for again in (copy.copy(flat), pickle.loads(pickle.dumps(flat)), copy.deepcopy(flat)):
+    pickled = [pickle.loads(pickle.dumps(flat, protocol)) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
+    for again in (copy.copy(flat), *pickled, copy.deepcopy(flat)):
         assert again == flat
+        assert type(again) is FlatJson
         assert again.text() == '{"a":"b"}'
     flat.text()
     assert pickle.loads(pickle.dumps(flat)).text() == '{"a":"b"}'

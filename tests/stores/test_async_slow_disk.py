@@ -16,8 +16,10 @@ from samekey._core.states import Move, Status
 from samekey._core.verbs import Claim, Claimed, Settled
 from samekey.errors import StoreUnavailableError
 from samekey.stores import AsyncSQLiteStore, _async_commits, _async_engine, _keeper, _log
+from samekey.stores._connection import BUSY_TIMEOUT_MS
 from tests.stores.builders import T0, at, record, renewal, seen, settlement
 from tests.stores.tasks import act, gated, opened, together
+from tests.stores.watched import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -140,6 +142,50 @@ async def test_what_was_settled_stands_where_the_sync_fails_and_what_was_claimed
         assert store._holder is not None
         assert {each.identity for each in others} == {identity for identity, *_ in store._holder.running._tasks}
         await act(store, "next")
+
+
+async def test_it_is_taken_back_although_another_program_writes(tmp_path: Path, disk: Disk) -> None:
+    """Who wrote on the loop waits for nobody; the worker does."""
+    told: list[str] = []
+
+    def connect_told(uri: str) -> Any:
+        return Watched(uri, told.append)
+
+    async with opened(tmp_path, _connect=connect_told) as store:
+        await act(store, "first")
+        settling, *_ = await busy(store)
+        disk.fails = True
+        verbs: list[Callable[[], Awaitable[object]]] = [
+            partial(store.claim, Claim(row(store, "one"))),
+            partial(store.settle, settlement(settling)),
+        ]
+        await together(*verbs)
+        disk.fails = False
+    until = told.index(next(each for each in told if each.startswith("DELETE")))
+    patience = [each.split()[-1] for each in told[:until] if "busy_timeout" in each]
+    assert patience[-1] == str(BUSY_TIMEOUT_MS)
+
+
+async def test_whatever_else_keeps_it_from_being_synced_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as store:
+        await act(store, "first")
+        settling, *_ = await busy(store)
+
+        def fails() -> None:
+            raise MemoryError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store._engine._own_sync, "sync", fails)
+            claim: Callable[[], Awaitable[object]] = partial(store.claim, Claim(row(store, "one")))
+            failed, settled = await together(claim, partial(store.settle, settlement(settling)))
+        assert isinstance(settled, Settled)
+        assert isinstance(failed, StoreUnavailableError)
+        assert failed.uncertain
+        assert "(MemoryError), so nothing was sent" in str(failed)
+        await act(store, "next")
+        assert await store.get("identity-one") is None
 
 
 async def test_a_claim_that_is_cancelled_while_the_disk_is_at_work_holds_nothing(tmp_path: Path, disk: Disk) -> None:

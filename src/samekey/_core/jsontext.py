@@ -45,6 +45,10 @@ class FlatJson(dict[str, str]):
     __slots__ = ("_made",)
     _made: str
 
+    def __reduce__(self) -> tuple[type["FlatJson"], tuple[dict[str, str]]]:
+        """Without the text."""
+        return FlatJson, (dict(self),)
+
     def text(self) -> str:
         """The JSON."""
         try:

@@ -42,7 +42,7 @@ class Books:
         budget: the origin's retry budget; None for none.
         unfinished: what is still to be written.
         task: what `send` and `look_up` go by.
-        made: what `make` has made for the next attempt.
+        made: what `make` has made for the next attempt, first the key that it has.
         sent: what the last attempt brought.
         interruption: what interrupted that attempt (Ctrl-C, exit, a cancellation), if anything did.
         attempting: whether the attempt was begun; set by `send` when all is ready for it.
@@ -54,7 +54,7 @@ class Books:
     budget: Budget | None
     unfinished: Unfinished
     task: Any = None
-    made: Any = None
+    made: tuple[Any, ...] | None = None
     sent: Sent | None = None
     interruption: BaseException | None = None
     attempting: bool = False
@@ -143,7 +143,7 @@ class Ports(Books):
 
     store: Store
     clock: Clock
-    make: Callable[[Record, "Ports"], None]
+    make: Callable[[Record, "Ports"], object]
     send: Callable[[Send, "Ports"], Sent]
     look_up: Callable[[Record, "Ports"], LookedUp]
 

@@ -133,7 +133,9 @@ def write(library: Library[Any, Any], profile: Profile, request: Any, key: str, 
             return request
         case "query":
             # As text: the library's own way writes the caller's parameters anew, in another spelling.
-            request.url = request.url.copy_with(query=_with_field(request.url.query, name, value))
+            query, field = request.url.query, _with_field(b"", name, value)
+            if not (b"&" + query).endswith(b"&" + field):  # it may be there already
+                request.url = request.url.copy_with(query=_with_field(query, name, value))
             return request
         case "form":
             return _with_body(library, request, _with_field(bytes(request.content), name, value))

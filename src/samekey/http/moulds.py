@@ -66,8 +66,8 @@ class Cast:
     """
 
     library: Library[Any, Any]
-    client: Any
-    mould: _Mould
+    client: Any = field(repr=False)
+    mould: _Mould = field(repr=False)
     outgoing: Outgoing
     body: bytes = field(repr=False)
     timeouts: dict[str, Any]

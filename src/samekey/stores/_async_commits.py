@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, Final
 
+from samekey.errors import StoreUnavailableError
 from samekey.stores._connection import Connection
 from samekey.stores._database import Database
 from samekey.stores._jobs import Errand
@@ -60,6 +61,15 @@ class AsyncCommits(Database):
             and self._own_sync.is_ready(self._log_inode)
         )
 
+    def _not_synced(self, claims: list[Errand[Any]], error: Exception) -> None:
+        self._unsynced = True
+        self._take_back += [job.take_back for job in claims if job.take_back is not None]
+        for job in claims:
+            if job.error is None:
+                told = f"the store {self.files.shown} cannot go on ({type(error).__name__}), {job.so}."
+                job.error = StoreUnavailableError(told, uncertain=True)
+                job.error.__cause__ = error
+
     def _commit_and_sync(
         self,
         connection: Connection,
@@ -79,10 +89,12 @@ class AsyncCommits(Database):
         self._commit(connection, list(jobs))
         self._mark = mark
         if told is not None and not self._unsynced:
-            others = [job for job in jobs if not job.full]
-            jobs[:] = [job for job in jobs if job.full]
-            self._own_sync.start()
-            told(others)
-            self._sync_apart(connection, list(jobs))
+            claims = [job for job in jobs if job.full]
+            try:
+                told([job for job in jobs if not job.full])
+                jobs[:] = claims
+                self._sync_apart(connection, list(claims))
+            except Exception as error:  # noqa: BLE001 - no memory, for one: then they are not on the disk
+                self._not_synced(claims, error)
         self._times.append(monotonic() - begun)
         self._takes_long = min(self._times) >= LONG

@@ -223,6 +223,10 @@ class AsyncEngine(AsyncCommits):
 
     # --- in the worker's thread ------------------------------------------------------------------------------
 
+    def _take_it_back(self, connection: Connection) -> None:
+        self._be_patient(connection, patient=True)  # of a claim that its task thinks is not there
+        super()._take_it_back(connection)
+
     def _fly(
         self, call: Callable[[], None], for_whom: "Sequence[Errand[Any] | Call]", flight: Flight | None = None
     ) -> None:

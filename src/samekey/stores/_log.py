@@ -29,7 +29,7 @@ _MAGIC: Final = (0x377F0682, 0x377F0683)
 _FROM_START: Final = 0
 _TO_END: Final = 0
 _WRITE: Final = 2
-"""SYNC_FILE_RANGE_WRITE: what is not on its way to the disk yet is handed to it; nothing is waited for."""
+"""SYNC_FILE_RANGE_WRITE: what is not on its way to the disk yet is handed to it."""
 
 
 def open_log(path: str, inode: Inode | None) -> int | None:
