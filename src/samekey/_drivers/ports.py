@@ -54,7 +54,7 @@ class Books:
     budget: Budget | None
     unfinished: Unfinished
     task: Any = None
-    made: tuple[Any, ...] | None = None
+    made: tuple[Any, ...] | None = field(default=None, repr=False)
     sent: Sent | None = None
     interruption: BaseException | None = None
     attempting: bool = False
