@@ -366,8 +366,8 @@ AT_ONCE_GUARDS = (
         "told_whatever_fails",
         "a claim that is not synced is not acknowledged, whatever kept it from that",
         COMMITS,
-        "                self._not_synced(claims, error)\n",
-        "                del error\n",
+        "            self._not_done(connection, jobs, error)\n",
+        "            del error\n",
         SLOW,
     ),
 )

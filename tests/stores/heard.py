@@ -8,15 +8,15 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from samekey.stores import SQLiteStore
+import pytest
+
+from samekey.stores import SQLiteStore, _log
 from samekey.stores._connection import connect
 from tests.stores.builders import done
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
-
-    import pytest
 
 
 class Heard:
@@ -114,3 +114,20 @@ def syncs_again(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> list[str
 
     monkeypatch.setattr(store._engine, "_sync_again", syncing)
     return again
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def store(heard: Heard, tmp_path: Path) -> Iterator[SQLiteStore]:
+    yield from heard.opened(tmp_path)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    disk = Disk()
+    monkeypatch.setattr(_log, "os", disk)
+    return disk

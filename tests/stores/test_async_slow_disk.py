@@ -166,26 +166,33 @@ async def test_it_is_taken_back_although_another_program_writes(tmp_path: Path, 
     assert patience[-1] == str(BUSY_TIMEOUT_MS)
 
 
-async def test_whatever_else_keeps_it_from_being_synced_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("where", ["sync", "commit"])
+async def test_whatever_keeps_it_from_the_disk_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     async with opened(tmp_path) as store:
         await act(store, "first")
         settling, *_ = await busy(store)
 
-        def fails() -> None:
+        def fails(*_: object) -> None:
             raise MemoryError
 
         with monkeypatch.context() as patch:
-            patch.setattr(store._engine._own_sync, "sync", fails)
+            if where == "sync":
+                patch.setattr(store._engine._own_sync, "sync", fails)
+            else:
+                patch.setattr(store._engine, "_commit", fails)
             claim: Callable[[], Awaitable[object]] = partial(store.claim, Claim(row(store, "one")))
             failed, settled = await together(claim, partial(store.settle, settlement(settling)))
-        assert isinstance(settled, Settled)
         assert isinstance(failed, StoreUnavailableError)
         assert failed.uncertain
         assert "(MemoryError), so nothing was sent" in str(failed)
-        await act(store, "next")
+        assert isinstance(settled, Settled if where == "sync" else StoreUnavailableError)
         assert await store.get("identity-one") is None
+        found = await store.get(settling.identity)
+        assert found is not None
+        assert found.record.settled is (where == "sync")
+        await act(store, "next")
 
 
 async def test_a_claim_that_is_cancelled_while_the_disk_is_at_work_holds_nothing(tmp_path: Path, disk: Disk) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -12,30 +12,11 @@ from samekey._core.model import Event
 from samekey._core.states import Move
 from samekey._core.verbs import Claim, Claimed, Existing, ScopeNamesDiffer, Settled
 from samekey.errors import StoreFormatError, StoreUnavailableError
-from samekey.stores import SQLiteStore, _log
+from samekey.stores import SQLiteStore
 from tests.stores.builders import T0, claimed, record, settlement, stored
-from tests.stores.heard import Disk, Heard, syncs_again
+from tests.stores.heard import Disk, Heard, disk, heard, store, syncs_again
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-
-@pytest.fixture
-def heard() -> Heard:
-    return Heard()
-
-
-@pytest.fixture
-def store(heard: Heard, tmp_path: Path) -> Iterator[SQLiteStore]:
-    yield from heard.opened(tmp_path)
-
-
-@pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
-    disk = Disk()
-    monkeypatch.setattr(_log, "os", disk)
-    return disk
+__all__ = ["disk", "heard", "store"]  # fixtures
 
 
 def test_the_usual_action_is_two_statements_and_a_sync(store: SQLiteStore, heard: Heard, disk: Disk) -> None:

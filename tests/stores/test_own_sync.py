@@ -21,28 +21,13 @@ from samekey.errors import StoreError, StoreUnavailableError
 from samekey.stores import SQLiteStore, _locks, _log
 from samekey.stores._inodes import inode_of
 from tests.stores.builders import T0, claimed, descriptors, descriptors_of_log, record, settlement, stored
-from tests.stores.heard import Disk, Heard, syncs_again
+from tests.stores.heard import Disk, Heard, disk, heard, store, syncs_again
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
-@pytest.fixture
-def heard() -> Heard:
-    return Heard()
-
-
-@pytest.fixture
-def store(heard: Heard, tmp_path: Path) -> Iterator[SQLiteStore]:
-    yield from heard.opened(tmp_path)
-
-
-@pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
-    disk = Disk()
-    monkeypatch.setattr(_log, "os", disk)
-    return disk
+__all__ = ["disk", "heard", "store"]  # fixtures
 
 
 def test_a_log_that_cannot_be_opened_is_synced_by_sqlite(store: SQLiteStore, heard: Heard, disk: Disk) -> None:

@@ -61,7 +61,6 @@ class Cast:
         client: the client that will send it.
         mould: what it has in common with the others.
         outgoing: its facts.
-        body: its body.
         timeouts: the client's time-outs.
     """
 
@@ -69,12 +68,13 @@ class Cast:
     client: Any = field(repr=False)
     mould: _Mould = field(repr=False)
     outgoing: Outgoing
-    body: bytes = field(repr=False)
     timeouts: dict[str, Any]
 
     def pour(self) -> Any:
         """The native request."""
-        return _pour(self.library.module, self.mould, self.outgoing.method, self.body, self.timeouts)
+        body = self.outgoing.body
+        assert body is not None
+        return _pour(self.library.module, self.mould, self.outgoing.method, body, self.timeouts)
 
     def goes_alone(self, request: Any) -> bool:
         """See `Prepared.alone`."""
@@ -129,7 +129,7 @@ def cast(library: Library[Any, Any], client: Any, key: Key, options: Mapping[str
         credentials=first.credentials,
         attempt_seconds=(first.attempt_seconds if timeouts == mould.timeouts else checks.attempt_seconds(timeouts)),
     )
-    return Cast(library, client, mould, outgoing, body, timeouts)
+    return Cast(library, client, mould, outgoing, timeouts)
 
 
 def keep(library: Library[Any, Any], client: Any, key: Key, request: Any, outgoing: Outgoing) -> None:

@@ -8,6 +8,7 @@ brings.
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
 
@@ -61,14 +62,21 @@ class AsyncCommits(Database):
             and self._own_sync.is_ready(self._log_inode)
         )
 
-    def _not_synced(self, claims: list[Errand[Any]], error: Exception) -> None:
+    def _stuck(self, error: Exception, so: str, *, uncertain: bool = False) -> StoreUnavailableError:
+        what = str(error) or type(error).__name__
+        return StoreUnavailableError(f"the store {self.files.shown} cannot go on ({what}), {so}.", uncertain=uncertain)
+
+    def _not_done(self, connection: Connection, jobs: list[Errand[Any]], error: Exception) -> None:
+        """Nobody knows how far it came: none of them is acknowledged, and what may be there is taken back."""
         self._unsynced = True
-        self._take_back += [job.take_back for job in claims if job.take_back is not None]
-        for job in claims:
+        for job in jobs:
             if job.error is None:
-                told = f"the store {self.files.shown} cannot go on ({type(error).__name__}), {job.so}."
-                job.error = StoreUnavailableError(told, uncertain=True)
+                job.error = self._stuck(error, job.so, uncertain=True)
                 job.error.__cause__ = error
+        self._take_back += [job.take_back for job in jobs if job.take_back is not None]
+        if not connection.in_transaction:  # which will be rolled back
+            with suppress(Exception):
+                self._take_it_back(connection)
 
     def _commit_and_sync(
         self,
@@ -86,15 +94,15 @@ class AsyncCommits(Database):
             told: what tells those that need not wait for the sync; None if SQLite syncs.
         """
         begun = monotonic()
-        self._commit(connection, list(jobs))
-        self._mark = mark
-        if told is not None and not self._unsynced:
-            claims = [job for job in jobs if job.full]
-            try:
+        try:
+            self._commit(connection, list(jobs))
+            self._mark = mark
+            if told is not None and not self._unsynced:
+                claims = [job for job in jobs if job.full]
                 told([job for job in jobs if not job.full])
                 jobs[:] = claims
                 self._sync_apart(connection, list(claims))
-            except Exception as error:  # noqa: BLE001 - no memory, for one: then they are not on the disk
-                self._not_synced(claims, error)
+        except Exception as error:  # noqa: BLE001 - no memory, for one; each of them is told
+            self._not_done(connection, jobs, error)
         self._times.append(monotonic() - begun)
         self._takes_long = min(self._times) >= LONG

@@ -21,7 +21,7 @@ from functools import partial
 from time import monotonic
 from typing import Any, Final, TypeVar
 
-from samekey.errors import StoreError, StoreUnavailableError, UsageError
+from samekey.errors import StoreError, UsageError
 from samekey.stores import _loops
 from samekey.stores._async_commits import AsyncCommits
 from samekey.stores._connection import BUSY_TIMEOUT_MS, Connection
@@ -248,9 +248,6 @@ class AsyncEngine(AsyncCommits):
             self._fly(wanted.run, [wanted])
         except RuntimeError as error:
             raise self._stuck(error, NOTHING_SENT) from error
-
-    def _stuck(self, error: RuntimeError, so: str) -> StoreUnavailableError:
-        return StoreUnavailableError(f"the store {self.files.shown} cannot go on ({error}), {so}.")
 
     def _fly_whole(self, jobs: list[Errand[Any]]) -> None:
         flight = Flight()
